@@ -1,0 +1,1 @@
+"""A Kubernetes API over HTTPS on loopback, for the kinds a migration touches."""

@@ -1,0 +1,134 @@
+"""Level-triggered reconciling: a queue of keys per kind, fed by changes of any kind that concerns them.
+
+A reconciler never learns what changed, only which object to look at, so a lost or repeated event does no harm and a
+restarted control plane continues from what the store says.
+"""
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+
+log = logging.getLogger(__name__)
+
+Object = dict[str, Any]
+Key = tuple[str, str]  # (namespace, name); namespace is "" for cluster-scoped kinds
+
+RETRY_FIRST = 0.5  # seconds; doubled for each failure in a row
+RETRY_LAST = 30.0
+
+
+class Reconciler:
+    """Brings what is there to what the object of `kind` asks for."""
+
+    kind: ClassVar[str]
+
+    def triggers(self) -> Mapping[str, Callable[[Object], Iterable[Key]]]:
+        """Other kinds whose changes concern objects of `kind`: kind -> keys to look at."""
+        return {}
+
+    async def reconcile(self, namespace: str, name: str) -> float | None:
+        """Look at one object (which may be gone). Returns seconds until the next look, or None to wait for a change."""
+        raise NotImplementedError
+
+
+class Queue:
+    """Keys to reconcile: a key is in it once, and never runs twice at the same time."""
+
+    def __init__(self, reconciler: Reconciler) -> None:
+        self.reconciler = reconciler
+        self._ready: asyncio.Queue[Key] = asyncio.Queue()
+        self._waiting: set[Key] = set()
+        self._running: set[Key] = set()
+        self._again: set[Key] = set()
+        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._failures: dict[Key, int] = {}
+
+    def add(self, key: Key) -> None:
+        if key in self._running:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._ready.put_nowait(key)
+        timer = self._timers.pop(key, None)
+        if timer:
+            timer.cancel()
+
+    def add_later(self, key: Key, seconds: float) -> None:
+        timer = self._timers.pop(key, None)
+        if timer:
+            timer.cancel()
+        self._timers[key] = asyncio.get_running_loop().call_later(seconds, self._due, key)
+
+    def _due(self, key: Key) -> None:
+        self._timers.pop(key, None)
+        self.add(key)
+
+    async def work(self) -> None:
+        while True:
+            key = await self._ready.get()
+            self._waiting.discard(key)
+            self._running.add(key)
+            delay = await self._attempt(key)
+            self._running.discard(key)
+            if key in self._again:
+                self._again.discard(key)
+                self.add(key)
+            elif delay is not None:
+                self.add_later(key, delay)
+
+    async def _attempt(self, key: Key) -> float | None:
+        try:
+            delay = await self.reconciler.reconcile(*key)
+        except ApiError as error:
+            # A lost race for an object is ordinary; anything else is worth a line.
+            if error.code != 409:
+                log.warning("%s %s/%s: %s", self.reconciler.kind, *key, error.message)
+        except Exception:
+            log.exception("%s %s/%s", self.reconciler.kind, *key)
+        else:
+            self._failures.pop(key, None)
+            return delay
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        return min(RETRY_FIRST * 2 ** (failures - 1), RETRY_LAST)
+
+
+class Manager:
+    """Runs reconcilers over an Api until cancelled."""
+
+    def __init__(self, api: Api, reconcilers: Iterable[Reconciler], workers: int = 4) -> None:
+        self.api = api
+        self.workers = workers
+        self.queues = [Queue(reconciler) for reconciler in reconcilers]
+        self._routes: dict[str, list[Callable[[Object], None]]] = {}
+        for queue in self.queues:
+            self._routes.setdefault(queue.reconciler.kind, []).append(lambda obj, q=queue: q.add(key_of(obj)))  # type: ignore[misc]
+            for kind, keys in queue.reconciler.triggers().items():
+                self._routes.setdefault(kind, []).append(lambda obj, q=queue, k=keys: [q.add(key) for key in k(obj)])  # type: ignore[misc]
+
+    async def run(self) -> None:
+        stop = self.api.subscribe(self._changed)
+        try:
+            for kind in self._routes:
+                for obj in self.api.list(kind):
+                    self._changed("ADDED", kind, obj)
+            async with asyncio.TaskGroup() as tasks:
+                for queue in self.queues:
+                    for _ in range(self.workers):
+                        tasks.create_task(queue.work())
+        finally:
+            stop()
+
+    def _changed(self, _event: str, kind: str, obj: Object) -> None:
+        for route in self._routes.get(kind, ()):
+            route(obj)
+
+
+def key_of(obj: Object) -> Key:
+    return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
