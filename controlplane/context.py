@@ -1,0 +1,22 @@
+"""What every reconciler works with."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+    from ansible_collections.vmshift.mtv.controlplane.inventory.cache import Inventory
+    from ansible_collections.vmshift.mtv.controlplane.state import State
+
+CONTROLLER_NAMESPACE = "konveyor-forklift"
+
+
+@dataclass(frozen=True)
+class Context:
+    """The API's objects, the state folder and the inventory of one control plane."""
+
+    api: Api
+    state: State
+    inventory: Inventory
+    namespace: str = CONTROLLER_NAMESPACE

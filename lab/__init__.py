@@ -1,0 +1,1 @@
+"""Sources to migrate from, on one machine: guests that really boot, and what carries them."""

@@ -1,0 +1,99 @@
+"""The lab's guests as OVA files, built once into a cache outside the checkout."""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ansible_collections.vmshift.mtv.lab import debian, ova, tiny
+from ansible_collections.vmshift.mtv.lab.disk import MIB
+
+DATA_DISK_SIZE = 64 * MIB
+DATA_DISK_CONTENT = 3 * MIB  # the rest is a hole, so that sparseness is part of the test
+
+BUILDERS: dict[str, Callable[..., str]] = {"tiny": tiny.build, "debian": debian.build}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a guest before it is migrated."""
+
+    name: str
+    ova: str
+    payload: str
+    data_disk_sha256: str
+    data_disk_bytes: int
+
+
+def cache_folder() -> Path:
+    """VMSHIFT_CACHE, or the user's cache folder."""
+    chosen = os.environ.get("VMSHIFT_CACHE")
+    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vmshift-mtv"
+
+
+def recipe_key(kind: str) -> str:
+    """Changes when anything does that a guest is built from."""
+    digest = hashlib.sha256(tiny.kernel_version().encode())
+    for source in sorted(Path(__file__).parent.rglob("*")):
+        if source.is_file() and "__pycache__" not in source.parts:
+            digest.update(source.read_bytes())
+    return f"{kind}-{digest.hexdigest()[:16]}"
+
+
+def guest_ova(folder: Path, kind: str = "tiny", name: str = "lab-guest") -> Facts:
+    """Put the OVA of a guest into `folder`, building it if the cache does not hold it. Returns its facts (also NAME.json beside it)."""
+    cached = cache_folder() / "guests" / f"{recipe_key(kind)}-{name}"
+    if not cached.exists():
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        build(cached, kind, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    place(cached / f"{name}.ova", folder / f"{name}.ova")
+    known = json.loads((cached / "facts.json").read_text())
+    facts = Facts(**{**known, "ova": str(folder / f"{name}.ova")})
+    # Not beside the OVA: the folder is an export, and holds exports only.
+    return facts
+
+
+def place(source: Path, target: Path) -> None:
+    """A hard link where the file systems allow it, else a copy; the target is never half-written."""
+    if target.exists() and target.stat().st_size == source.stat().st_size and target.stat().st_mtime_ns == source.stat().st_mtime_ns:
+        return
+    partial = target.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    try:
+        os.link(source, partial)
+    except OSError:
+        shutil.copy2(source, partial)
+    partial.rename(target)
+
+
+def build(cached: Path, kind: str, name: str) -> None:
+    """Build a guest with a root disk and a data-only disk, and export it."""
+    with tempfile.TemporaryDirectory(dir=cached.parent, prefix=".building-") as folder:
+        work = Path(folder)
+        root, data, result = work / "root.img", work / "data.img", work / "result"
+        result.mkdir()
+        payload = BUILDERS[kind](root, work, hostname=name)
+        write_data_disk(data)
+        ova.export(ova.Guest(name=name, disks=(root, data)), result / f"{name}.ova", work)
+        facts = Facts(name, f"{name}.ova", payload, ova.sha256(data), data.stat().st_size)
+        (result / "facts.json").write_text(json.dumps(asdict(facts), indent=2) + "\n")
+        try:
+            result.rename(cached)
+        except OSError:  # another build was quicker
+            if not cached.exists():
+                raise
+
+
+def write_data_disk(disk: Path) -> None:
+    """Random bytes at the start, in the middle and at the very end; holes between."""
+    with disk.open("wb") as file:
+        for offset in (0, DATA_DISK_SIZE // 2, DATA_DISK_SIZE - DATA_DISK_CONTENT // 3):
+            file.seek(offset)
+            file.write(secrets.token_bytes(DATA_DISK_CONTENT // 3))
