@@ -1,4 +1,5 @@
 """What every reconciler works with."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

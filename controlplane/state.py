@@ -1,4 +1,5 @@
 """The state folder of one embedded control plane: where things lie in it."""
+
 from __future__ import annotations
 
 import os

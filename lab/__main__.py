@@ -1,4 +1,5 @@
 """python -m ansible_collections.vmshift.mtv.lab: guests to migrate."""
+
 from __future__ import annotations
 
 import argparse

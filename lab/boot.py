@@ -1,4 +1,5 @@
 """Boot a disk image in QEMU until a line shows on its serial console; the image itself is not changed."""
+
 from __future__ import annotations
 
 import subprocess

@@ -1,4 +1,5 @@
 """External programs of the lab, run under a deadline."""
+
 from __future__ import annotations
 
 import os
@@ -19,7 +20,14 @@ def run(command: Sequence[str | Path], *, timeout: float = 300, env: Mapping[str
         raise LabError(f"{argv[0]} is not installed; `make setup` installs what the lab needs")
     try:
         done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, env={**os.environ, **(env or {})}, cwd=cwd, check=False
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise LabError(f"{argv[0]} did not end within {timeout:.0f} s") from error

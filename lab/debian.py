@@ -1,4 +1,8 @@
-"""A full Debian guest (systemd, apt, its real package tools), for what the tiny guest cannot show. Takes minutes to build and to convert."""
+"""A full Debian guest (systemd, apt, its real package tools), for what the tiny guest cannot show.
+
+It takes minutes to build and to convert.
+"""
+
 from __future__ import annotations
 
 import os
@@ -47,7 +51,11 @@ def build(image: Path, work: Path, *, hostname: str = "lab-debian") -> str:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
     hooks = [f"--essential-hook=mkdir -p $1/etc/initramfs-tools/conf.d && cp -r {seed}/etc/initramfs-tools/. $1/etc/initramfs-tools/"]
-    run(["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", *hooks, SUITE, root], timeout=1800, env={"DEBIAN_FRONTEND": "noninteractive"})
+    run(
+        ["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", *hooks, SUITE, root],
+        timeout=1800,
+        env={"DEBIAN_FRONTEND": "noninteractive"},
+    )
     shutil.copytree(seed, root, dirs_exist_ok=True)
     (root / "etc/hostname").write_text(f"{hostname}\n")
     wanted = root / "etc/systemd/system/multi-user.target.wants"

@@ -1,4 +1,5 @@
 """A bootable disk image from a folder, without mounting anything."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,4 +1,5 @@
 """The lab's guests as OVA files, built once into a cache outside the checkout."""
+
 from __future__ import annotations
 
 import hashlib
@@ -47,7 +48,7 @@ def recipe_key(kind: str) -> str:
 
 
 def guest_ova(folder: Path, kind: str = "tiny", name: str = "lab-guest") -> Facts:
-    """Put the OVA of a guest into `folder`, building it if the cache does not hold it. Returns its facts (also NAME.json beside it)."""
+    """Put the OVA of a guest into `folder`, building it if the cache does not hold it. Returns its facts."""
     cached = cache_folder() / "guests" / f"{recipe_key(kind)}-{name}"
     if not cached.exists():
         cached.parent.mkdir(parents=True, exist_ok=True)
@@ -55,9 +56,7 @@ def guest_ova(folder: Path, kind: str = "tiny", name: str = "lab-guest") -> Fact
     folder.mkdir(parents=True, exist_ok=True)
     place(cached / f"{name}.ova", folder / f"{name}.ova")
     known = json.loads((cached / "facts.json").read_text())
-    facts = Facts(**{**known, "ova": str(folder / f"{name}.ova")})
-    # Not beside the OVA: the folder is an export, and holds exports only.
-    return facts
+    return Facts(**{**known, "ova": str(folder / f"{name}.ova")})
 
 
 def place(source: Path, target: Path) -> None:

@@ -1,4 +1,5 @@
 """OVA files as VMware exports them: OVF descriptor, manifest, stream-optimised disks."""
+
 from __future__ import annotations
 
 import hashlib
@@ -60,10 +61,13 @@ def descriptor(guest: Guest, vmdks: list[Path]) -> str:
     spaces = " ".join(f"xmlns{':' + k if k else ''}={q(v)}" for k, v in NAMESPACES.items())
     files = "".join(f'<File ovf:href={q(f.name)} ovf:id="file{n}" ovf:size="{f.stat().st_size}"/>' for n, f in enumerate(vmdks, 1))
     disks = "".join(
-        f'<Disk ovf:capacity="{d.stat().st_size}" ovf:capacityAllocationUnits="byte" ovf:diskId="vmdisk{n}" ovf:fileRef="file{n}" ovf:format="{STREAM_OPTIMIZED}"/>'
+        f'<Disk ovf:capacity="{d.stat().st_size}" ovf:capacityAllocationUnits="byte" ovf:diskId="vmdisk{n}" '
+        f'ovf:fileRef="file{n}" ovf:format="{STREAM_OPTIMIZED}"/>'
         for n, d in enumerate(guest.disks, 1)
     )
-    networks = "".join(f"<Network ovf:name={q(n)}><Description>{n}</Description></Network>" for n in dict.fromkeys(n for n, _ in guest.nics))
+    networks = "".join(
+        f"<Network ovf:name={q(n)}><Description>{n}</Description></Network>" for n in dict.fromkeys(n for n, _ in guest.nics)
+    )
     items = "".join(hardware(guest))
     firmware = '<vmw:Config ovf:required="false" vmw:key="firmware" vmw:value="efi"/>' if guest.firmware == "efi" else ""
     return f"""<?xml version="1.0" encoding="UTF-8"?>
@@ -74,7 +78,8 @@ def descriptor(guest: Guest, vmdks: list[Path]) -> str:
 <VirtualSystem ovf:id={q(guest.name)}><Info>A virtual machine</Info><Name>{guest.name}</Name>
 <OperatingSystemSection ovf:id="96" vmw:osType={q(guest.os_type)}><Info>Guest operating system</Info></OperatingSystemSection>
 <VirtualHardwareSection><Info>Virtual hardware</Info>
-<System><vssd:ElementName>Virtual Hardware Family</vssd:ElementName><vssd:InstanceID>0</vssd:InstanceID><vssd:VirtualSystemIdentifier>{guest.name}</vssd:VirtualSystemIdentifier><vssd:VirtualSystemType>vmx-13</vssd:VirtualSystemType></System>
+<System><vssd:ElementName>Virtual Hardware Family</vssd:ElementName><vssd:InstanceID>0</vssd:InstanceID>
+<vssd:VirtualSystemIdentifier>{guest.name}</vssd:VirtualSystemIdentifier><vssd:VirtualSystemType>vmx-13</vssd:VirtualSystemType></System>
 {items}{firmware}</VirtualHardwareSection></VirtualSystem></Envelope>
 """
 
@@ -82,8 +87,20 @@ def descriptor(guest: Guest, vmdks: list[Path]) -> str:
 def hardware(guest: Guest) -> list[str]:
     """The hardware items: CPU, memory, one pvscsi controller with the disks, NICs."""
     items = [
-        {"AllocationUnits": "hertz * 10^6", "ElementName": f"{guest.cpus} CPU", "InstanceID": 1, "ResourceType": 3, "VirtualQuantity": guest.cpus},
-        {"AllocationUnits": "byte * 2^20", "ElementName": f"{guest.memory} MB", "InstanceID": 2, "ResourceType": 4, "VirtualQuantity": guest.memory},
+        {
+            "AllocationUnits": "hertz * 10^6",
+            "ElementName": f"{guest.cpus} CPU",
+            "InstanceID": 1,
+            "ResourceType": 3,
+            "VirtualQuantity": guest.cpus,
+        },
+        {
+            "AllocationUnits": "byte * 2^20",
+            "ElementName": f"{guest.memory} MB",
+            "InstanceID": 2,
+            "ResourceType": 4,
+            "VirtualQuantity": guest.memory,
+        },
         {"Address": 0, "ElementName": "SCSI Controller 0", "InstanceID": 3, "ResourceSubType": "VirtualSCSI", "ResourceType": 6},
     ]
     for number in range(len(guest.disks)):

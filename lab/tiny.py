@@ -3,6 +3,7 @@
 It is honest where it matters: recognised and converted by virt-v2v, it boots on VMware-like devices before the conversion
 and on VirtIO only after it, because the drivers in its initramfs are rebuilt by its own update-initramfs.
 """
+
 from __future__ import annotations
 
 import lzma
@@ -18,7 +19,9 @@ from ansible_collections.vmshift.mtv.lab.disk import MIB, make_bootable
 
 OVERLAY = Path(__file__).parent / "tiny_root"
 SIZE = 256 * MIB  # virt-v2v wants 50 MB free on the root filesystem
-FOLDERS = "bin sbin etc proc sys dev run tmp root mnt var/log var/lib/dpkg/info usr/bin usr/sbin usr/lib boot/grub etc/rc2.d etc/modprobe.d".split()
+FOLDERS = (
+    "bin sbin etc proc sys dev run tmp root mnt var/log var/lib/dpkg/info usr/bin usr/sbin usr/lib boot/grub etc/rc2.d etc/modprobe.d"
+).split()
 MODULES = (
     "virtio virtio_ring virtio_pci virtio_blk virtio_scsi virtio_net virtio_console virtio_rng virtio_balloon "
     "scsi_mod sd_mod libata ata_piix ata_generic vmw_pvscsi vmxnet3"
@@ -47,7 +50,9 @@ def build(image: Path, work: Path, *, hostname: str = "lab-guest") -> str:
 
 
 def add_busybox(root: Path) -> None:
-    busybox = next((Path(p) for p in ("/bin/busybox", "/usr/bin/busybox", "/usr/sbin/busybox", "/sbin/busybox") if is_static(Path(p))), None)
+    busybox = next(
+        (Path(p) for p in ("/bin/busybox", "/usr/bin/busybox", "/usr/sbin/busybox", "/sbin/busybox") if is_static(Path(p))), None
+    )
     if busybox is None:
         raise LabError("a statically linked busybox is needed (Debian: busybox-static, Fedora: busybox)")
     shutil.copy(busybox, root / "bin/busybox")

@@ -1,0 +1,47 @@
+"""python -m ansible_collections.vmshift.mtv.controlplane: run or end an embedded control plane."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+from ansible_collections.vmshift.mtv.controlplane.lifetime import StartError, stop
+from ansible_collections.vmshift.mtv.controlplane.state import State
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="controlplane", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    serving = commands.add_parser("serve", help="serve the API, the inventory and the controllers until SIGTERM")
+    serving.add_argument("--port", type=int, default=0, help="API server's port on 127.0.0.1; 0: the port of the last time, or a free one")
+    serving.add_argument("--inventory-port", type=int, default=0, help="Inventory service's port, likewise")
+    serving.add_argument("--verbose", action="store_true", help="log each reconcile")
+    stopping = commands.add_parser("stop", help="end the control plane that holds the state folder")
+    stopping.add_argument("--timeout", type=float, default=30, help="seconds to wait for its end")
+    for command in (serving, stopping):
+        command.add_argument("--state", type=Path, required=True, help="state folder")
+    options = parser.parse_args()
+    state = State(options.state.expanduser().absolute())
+    try:
+        if options.command == "stop":
+            stop(state, options.timeout)
+            return 0
+        # Imported here: `stop` must not wait for aiohttp.
+        from ansible_collections.vmshift.mtv.controlplane.serve import serve
+
+        logging.basicConfig(
+            level=logging.DEBUG if options.verbose else logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s"
+        )
+        logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+        asyncio.run(serve(state, options.port, options.inventory_port))
+    except StartError as error:
+        print(f"controlplane: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+#!/bin/sh
+# Run parts of the tests: tests/run.sh lint|sanity|unit|integration|molecule [SCENARIO] ...  (`make setup` comes first; the Makefile sets the paths)
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { printf '\n\033[1m==> %s\033[0m\n' "$*"; }
+
+# A copy of what belongs to the collection, at the path that Ansible's own tools insist on.
+copy_collection() {
+  copy=.build/copy/ansible_collections/vmshift/mtv
+  rm -rf .build/copy
+  mkdir -p "$copy"
+  git ls-files -co --exclude-standard | while IFS= read -r file; do
+    if [ -e "$file" ]; then printf '%s\n' "$file"; fi
+  done | tar -cf - -T - | tar -xf - -C "$copy"
+}
+
+lint() {
+  say "ruff"
+  ruff check .
+  ruff format --check .
+  say "mypy"
+  MYPYPATH=.build/collections mypy -p ansible_collections.vmshift.mtv.controlplane -p ansible_collections.vmshift.mtv.lab \
+    -p ansible_collections.vmshift.mtv.plugins
+  say "yamllint"
+  yamllint -s .
+  say "ansible-lint (production)"
+  ansible-lint --profile production --offline -q
+  say "changelog"
+  antsibull-changelog lint
+}
+
+sanity() {
+  say "ansible-test sanity"
+  copy_collection
+  (cd .build/copy/ansible_collections/vmshift/mtv && ansible-test sanity --color yes --venv --python "$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')")
+}
+
+unit() {
+  say "unit tests"
+  pytest tests/unit
+}
+
+integration() {
+  say "integration tests"
+  pytest tests/integration
+}
+
+scenarios() {
+  if [ -n "${1:-}" ]; then
+    molecule test -s "$1"
+  else
+    molecule test --all
+  fi
+}
+
+while [ $# -gt 0 ]; do
+  case "$1" in
+  lint | sanity | unit | integration) "$1" ;;
+  molecule)
+    say "molecule"
+    (cd extensions && scenarios "${2:-}")
+    shift $(($# > 1 ? 1 : 0))
+    ;;
+  *)
+    echo "tests/run.sh: no such part: $1" >&2
+    exit 2
+    ;;
+  esac
+  shift
+done
