@@ -6,6 +6,7 @@ import hashlib
 import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from xml.sax.saxutils import escape
 from xml.sax.saxutils import quoteattr as q
 
 from ansible_collections.vmshift.mtv.lab.commands import run
@@ -66,7 +67,7 @@ def descriptor(guest: Guest, vmdks: list[Path]) -> str:
         for n, d in enumerate(guest.disks, 1)
     )
     networks = "".join(
-        f"<Network ovf:name={q(n)}><Description>{n}</Description></Network>" for n in dict.fromkeys(n for n, _ in guest.nics)
+        f"<Network ovf:name={q(n)}><Description>{escape(n)}</Description></Network>" for n in dict.fromkeys(n for n, _ in guest.nics)
     )
     items = "".join(hardware(guest))
     firmware = '<vmw:Config ovf:required="false" vmw:key="firmware" vmw:value="efi"/>' if guest.firmware == "efi" else ""
@@ -75,11 +76,11 @@ def descriptor(guest: Guest, vmdks: list[Path]) -> str:
 <References>{files}</References>
 <DiskSection><Info>Virtual disks</Info>{disks}</DiskSection>
 <NetworkSection><Info>Networks</Info>{networks}</NetworkSection>
-<VirtualSystem ovf:id={q(guest.name)}><Info>A virtual machine</Info><Name>{guest.name}</Name>
+<VirtualSystem ovf:id={q(guest.name)}><Info>A virtual machine</Info><Name>{escape(guest.name)}</Name>
 <OperatingSystemSection ovf:id="96" vmw:osType={q(guest.os_type)}><Info>Guest operating system</Info></OperatingSystemSection>
 <VirtualHardwareSection><Info>Virtual hardware</Info>
 <System><vssd:ElementName>Virtual Hardware Family</vssd:ElementName><vssd:InstanceID>0</vssd:InstanceID>
-<vssd:VirtualSystemIdentifier>{guest.name}</vssd:VirtualSystemIdentifier><vssd:VirtualSystemType>vmx-13</vssd:VirtualSystemType></System>
+<vssd:VirtualSystemIdentifier>{escape(guest.name)}</vssd:VirtualSystemIdentifier><vssd:VirtualSystemType>vmx-13</vssd:VirtualSystemType></System>
 {items}{firmware}</VirtualHardwareSection></VirtualSystem></Envelope>
 """
 
@@ -113,4 +114,4 @@ def hardware(guest: Guest) -> list[str]:
             "Address": mac, "AddressOnParent": 7 + number, "AutomaticAllocation": "true", "Connection": network,
             "ElementName": f"Network adapter {number + 1}", "InstanceID": 40 + number, "ResourceSubType": "VmxNet3", "ResourceType": 10,
         })  # fmt: skip
-    return ["<Item>" + "".join(f"<rasd:{k}>{v}</rasd:{k}>" for k, v in item.items()) + "</Item>\n" for item in items]
+    return ["<Item>" + "".join(f"<rasd:{k}>{escape(str(v))}</rasd:{k}>" for k, v in item.items()) + "</Item>\n" for item in items]
