@@ -1,0 +1,269 @@
+"""The verbs of the API, for controllers in this process and for the HTTP layer alike.
+
+Every write goes one way: read, change, admit, compare, commit, publish. A verb returns once its write is durable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible_collections.vmshift.mtv.controlplane.apiserver import objectmeta, patching, refusals
+from ansible_collections.vmshift.mtv.controlplane.apiserver.admission import Hook, Options, admit, decode
+from ansible_collections.vmshift.mtv.controlplane.apiserver.definitions import Definitions
+from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
+from ansible_collections.vmshift.mtv.controlplane.apiserver.garbage import Collector
+from ansible_collections.vmshift.mtv.controlplane.apiserver.history import Event
+from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Kind, Registry
+from ansible_collections.vmshift.mtv.controlplane.apiserver.selectors import exactly, parse_labels
+from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Record, Store
+
+Object = dict[str, Any]
+
+IN_PROCESS = Options()
+
+
+class Api:
+    """All objects, by kind. Synchronous; to be called on one thread (the event loop's).
+
+    `kind` is the name of a built-in kind ("Plan") or a Kind. `namespace` is "" or None for cluster-scoped kinds. Returned
+    objects are the caller's own. Refusals are ApiErrors with the code and words of kube-apiserver.
+    """
+
+    def __init__(self, store: Store, registry: Registry) -> None:
+        self.store = store
+        self.registry = registry
+        self.admission: list[Hook] = []
+        self._collector = Collector(store, registry)
+        self._definitions = Definitions(store, registry)
+        self.admission.append(self._definitions.guard)
+
+    # Reading
+
+    def get(self, kind: str | Kind, namespace: str | None, name: str) -> Object:
+        """Raises NotFound."""
+        return self._record(self.kind(kind), namespace, name).object()
+
+    def find(self, kind: str | Kind, namespace: str | None, name: str) -> Object | None:
+        record = self.store.get(self.kind(kind).resource, namespace or "", name)
+        return record.object() if record else None
+
+    def list(
+        self, kind: str | Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None, selector: str = ""
+    ) -> list[Object]:
+        """Objects of all namespaces or one, with all of `labels`, matching the label `selector`; by namespace and name."""
+        wanted, chosen = exactly(labels or {}), parse_labels(selector)
+        records = self.store.records(self.kind(kind).resource, namespace or "")
+        return [record.object() for record in records if wanted.matches(record.labels) and chosen.matches(record.labels)]
+
+    # Writing
+
+    def create(self, obj: Object, *, dry_run: bool = False, options: Options = IN_PROCESS) -> Object:
+        """Create `obj` (metadata.name or generateName); status is not taken for kinds with a status subresource."""
+        with self.store.transaction(keep=not (dry_run or options.dry_run)):
+            return self._save(self._kind_of(obj), None, patching.copy(obj), options)
+
+    def update(self, obj: Object, *, subresource: str = "", options: Options = IN_PROCESS) -> Object:
+        """Replace an object (its status, with subresource "status"); a resourceVersion in `obj` must be the current one."""
+        meta = obj["metadata"]
+        return self._change(
+            self._kind_of(obj),
+            meta.get("namespace"),
+            meta["name"],
+            lambda _old: patching.copy(obj),
+            options=options,
+            subresource=subresource,
+        )
+
+    def update_status(self, obj: Object, *, options: Options = IN_PROCESS) -> Object:
+        """Write only the status of `obj`; nothing when it is unchanged. 409 when obj's resourceVersion is stale."""
+        return self.update(obj, subresource="status", options=options)
+
+    def patch(
+        self,
+        kind: str | Kind,
+        namespace: str | None,
+        name: str,
+        patch: Any,
+        *,
+        subresource: str = "",
+        content_type: str = patching.MERGE,
+        options: Options = IN_PROCESS,
+    ) -> Object:
+        """Change an object by a merge patch (or, by `content_type`, a JSON patch or strategic merge patch)."""
+        found = self.kind(kind)
+        return self._change(
+            found, namespace, name, lambda old: patching.patched(found, old, patch, content_type), options=options, subresource=subresource
+        )
+
+    def delete(
+        self,
+        kind: str | Kind,
+        namespace: str | None,
+        name: str,
+        *,
+        propagation: str | None = "Background",
+        uid: str | None = None,
+        resource_version: str | None = None,
+        options: Options = IN_PROCESS,
+    ) -> Object | None:
+        """Delete an object if it is the one of `uid`. Returns it when finalizers still hold it. Raises NotFound, Conflict."""
+        found = self.kind(kind)
+        with self.store.transaction(keep=not options.dry_run):
+            record = self._record(found, namespace, name)
+            _check_preconditions(found, record, uid, resource_version)
+            for hook in self.admission:
+                hook("DELETE", found.kind, None, record.object())
+            self._collector.delete(record, propagation)
+            left = self.store.by_uid(record.uid)
+            return left.object() if left else None
+
+    def delete_all(self, kind: str | Kind, namespace: str | None, labels: Mapping[str, str]) -> int:
+        """Delete the objects with all of `labels`, in one transaction; how many there were."""
+        found = self.kind(kind)
+        with self.store.transaction():
+            victims = [r for r in self.store.records(found.resource, namespace or "") if exactly(labels).matches(r.labels)]
+            for record in victims:
+                if self.store.by_uid(record.uid):
+                    self.delete(found, record.namespace, record.name)
+        return len(victims)
+
+    # Changes and events
+
+    def subscribe(self, callback: Callable[[str, str, Object], None]) -> Callable[[], None]:
+        """Call back with ("ADDED"|"MODIFIED"|"DELETED", kind, object) after each committed change, until the result is called.
+
+        The object is shared: read only.
+        """
+
+        def tell(event: Event, obj: Object) -> None:
+            callback(event.type, event.record.kind, obj)
+
+        return self.store.subscribe(tell)
+
+    def record_event(self, obj: Object, type: str, reason: str, message: str, component: str) -> None:
+        """Write a core/v1 Event about `obj`; the same event again only counts up."""
+        meta = obj["metadata"]
+        namespace = meta.get("namespace") or "default"
+        told = "\n".join((meta["uid"], type, reason, message, component))
+        name = f"{meta['name'][:230]}.{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+        known = self.find("Event", namespace, name)
+        try:
+            if known:
+                self.patch("Event", namespace, name, {"count": known.get("count", 1) + 1, "lastTimestamp": objectmeta.now()})
+            else:
+                self.create(_event(obj, namespace, name, type, reason, message, component))
+        except ApiError as error:
+            if error.code not in (403, 404):  # a namespace that is ending takes no events
+                raise
+
+    # The one way of a write
+
+    def _change(
+        self, kind: Kind, namespace: str | None, name: str, change: Callable[[Object], Object], *, options: Options, subresource: str
+    ) -> Object:
+        """Read, change and save one object. `change` gets a copy of its own."""
+        with self.store.transaction(keep=not options.dry_run):
+            record = self._record(kind, namespace, name)
+            return self._save(kind, record, change(record.object()), options, subresource)
+
+    def _save(self, kind: Kind, record: Record | None, new: Object, options: Options, subresource: str = "") -> Object:
+        """Admit `new`, compare it with what is stored, write it when it differs."""
+        decode(kind, new, options)
+        old = record.object() if record else None
+        if old is None:
+            objectmeta.begin(new)
+            self._check_place(kind, new)
+        else:
+            objectmeta.carry_over(kind, old, new)
+        admit(kind, new, old, hooks=self.admission, subresource=subresource)
+        if record and old == new:
+            return new
+        written = self.store.put(kind.resource, _ordered(kind, new))
+        self._collector.written(written, record)
+        return written.object()
+
+    # Finding
+
+    def kind(self, kind: str | Kind) -> Kind:
+        return kind if isinstance(kind, Kind) else self.registry.named(kind)
+
+    def _kind_of(self, obj: Object) -> Kind:
+        kind = self.registry.by_kind(obj.get("apiVersion", ""), obj.get("kind", ""))
+        if kind is None:
+            raise refusals.bad_request(f'no kind "{obj.get("kind", "")}" is registered for version "{obj.get("apiVersion", "")}"')
+        return kind
+
+    def _record(self, kind: Kind, namespace: str | None, name: str) -> Record:
+        record = self.store.get(kind.resource, namespace or "", name)
+        if record is None:
+            raise refusals.not_found(kind, name)
+        return record
+
+    def _check_place(self, kind: Kind, new: Object) -> None:
+        """The name is free, and the namespace is there and takes new objects."""
+        meta = new["metadata"]
+        name = meta.get("name", "")
+        if kind.namespaced:
+            if not meta.get("namespace"):
+                raise refusals.bad_request("an empty namespace may not be set during creation")
+            self._check_namespace(kind, meta["namespace"], name)
+        else:
+            meta.pop("namespace", None)
+        if self.store.get(kind.resource, meta.get("namespace", ""), name):
+            raise refusals.already_exists(kind, name)
+
+    def _check_namespace(self, kind: Kind, namespace: str, name: str) -> None:
+        record = self.store.get("namespaces", "", namespace)
+        if record is None:
+            raise refusals.not_found(self.registry.named("Namespace"), namespace)
+        if record.deleting:
+            why = f"unable to create new content in namespace {namespace} because it is being terminated"
+            cause = {
+                "reason": "NamespaceTerminating",
+                "message": f"namespace {namespace} is being terminated",
+                "field": "metadata.namespace",
+            }
+            raise refusals.forbidden(kind, name, why, [cause])
+
+
+def _check_preconditions(kind: Kind, record: Record, uid: str | None, resource_version: str | None) -> None:
+    again = "The object might have been deleted and then recreated"
+    if uid and uid != record.uid:
+        why = f"the UID in the precondition ({uid}) does not match the UID in record ({record.uid}). {again}"
+        raise refusals.conflict(kind, record.name, why)
+    if resource_version and resource_version != str(record.revision):
+        why = (
+            f"the ResourceVersion in the precondition ({resource_version}) does not match the ResourceVersion in record "
+            f"({record.revision}). The object might have been modified"
+        )
+        raise refusals.conflict(kind, record.name, why)
+
+
+def _ordered(kind: Kind, obj: Object) -> Object:
+    return {"apiVersion": kind.api_version, "kind": kind.kind, **{k: v for k, v in obj.items() if k not in ("apiVersion", "kind")}}
+
+
+def _event(obj: Object, namespace: str, name: str, type: str, reason: str, message: str, component: str) -> Object:
+    meta = obj["metadata"]
+    about = {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "name": meta["name"], "uid": meta["uid"]}
+    if meta.get("namespace"):
+        about["namespace"] = meta["namespace"]
+    if meta.get("resourceVersion"):
+        about["resourceVersion"] = meta["resourceVersion"]
+    time = objectmeta.now()
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": namespace},
+        "involvedObject": about,
+        "type": type,
+        "reason": reason,
+        "message": message,
+        "source": {"component": component},
+        "reportingComponent": component,
+        "firstTimestamp": time,
+        "lastTimestamp": time,
+        "count": 1,
+    }

@@ -1,0 +1,247 @@
+"""Objects in SQLite, all of them also in memory, every change numbered.
+
+A transaction is in the database, fsynced, before `transaction()` returns, and seen by subscribers only after that.
+Reads never touch the database.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
+from ansible_collections.vmshift.mtv.controlplane.apiserver.history import Event, History
+
+log = logging.getLogger(__name__)
+
+Object = dict[str, Any]
+Key = tuple[str, str, str]  # (resource, namespace, name); namespace is "" for cluster-scoped kinds
+Subscriber = Callable[[Event, Object], None]
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS objects (
+    resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (resource, namespace, name));
+CREATE TABLE IF NOT EXISTS revision (id INTEGER PRIMARY KEY CHECK (id = 1), value INTEGER NOT NULL);
+INSERT OR IGNORE INTO revision VALUES (1, 1);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One stored object: its JSON text, and what is looked for often enough to keep it parsed."""
+
+    key: Key
+    kind: str
+    uid: str
+    revision: int
+    text: str
+    labels: dict[str, str]
+    owners: tuple[str, ...]  # uids
+    deleting: bool
+
+    @classmethod
+    def of(cls, resource: str, obj: Object, text: str) -> Record:
+        meta = obj["metadata"]
+        return cls(
+            key=(resource, meta.get("namespace", ""), meta["name"]),
+            kind=obj["kind"],
+            uid=meta["uid"],
+            revision=int(meta["resourceVersion"]),
+            text=text,
+            labels=meta.get("labels") or {},
+            owners=tuple(ref["uid"] for ref in meta.get("ownerReferences") or ()),
+            deleting="deletionTimestamp" in meta,
+        )
+
+    @property
+    def resource(self) -> str:
+        return self.key[0]
+
+    @property
+    def namespace(self) -> str:
+        return self.key[1]
+
+    @property
+    def name(self) -> str:
+        return self.key[2]
+
+    def object(self) -> Object:
+        """The object, as a copy of the caller's own."""
+        return json.loads(self.text)
+
+
+class Store:
+    """All objects of one control plane. One thread uses it (the event loop's); one process has it open."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._database = sqlite3.connect(path, isolation_level=None)
+        if os.path.exists(path):
+            os.chmod(path, 0o600)
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = FULL")
+        self._database.executescript(TABLES)
+        self.revision: int = self._database.execute("SELECT value FROM revision").fetchone()[0]
+        self._started_at = self.revision
+        self._records: dict[str, dict[tuple[str, str], Record]] = {}
+        self._by_uid: dict[str, Record] = {}
+        self._dependents: dict[str, dict[Key, Record]] = {}
+        self._histories: dict[str, History] = {}
+        self._subscribers: list[Subscriber] = []
+        self._changes: list[tuple[Event, Object]] | None = None
+        self._unpublished: deque[tuple[Event, Object]] = deque()
+        self._publishing = False
+        for resource, body in self._database.execute("SELECT resource, body FROM objects"):
+            self._index(Record.of(resource, json.loads(body), body))
+
+    def close(self) -> None:
+        self._database.close()
+
+    # Reading
+
+    def get(self, resource: str, namespace: str, name: str) -> Record | None:
+        return self._records.get(resource, {}).get((namespace, name))
+
+    def records(self, resource: str, namespace: str = "") -> list[Record]:
+        """Records of one resource, of one namespace when given, ordered by namespace and name."""
+        records = self._records.get(resource, {})
+        return [records[key] for key in sorted(records) if not namespace or key[0] == namespace]
+
+    def in_namespace(self, namespace: str) -> list[Record]:
+        return [r for records in list(self._records.values()) for (ns, _name), r in list(records.items()) if ns == namespace]
+
+    def by_uid(self, uid: str) -> Record | None:
+        return self._by_uid.get(uid)
+
+    def dependents(self, uid: str) -> list[Record]:
+        """Objects that name the object `uid` in their ownerReferences."""
+        return list(self._dependents.get(uid, {}).values())
+
+    def events_after(self, resource: str, revision: int) -> list[Event]:
+        """Changes of `resource` newer than `revision`. Raises Expired."""
+        return self._history(resource).after(revision)
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Call `subscriber` after each committed change with the event and its object (shared: read only)."""
+        self._subscribers.append(subscriber)
+        return lambda: self._subscribers.remove(subscriber)
+
+    # Writing
+
+    @contextmanager
+    def transaction(self, *, keep: bool = True) -> Iterator[None]:
+        """Changes made inside take effect together, or (on an exception, or when not to be kept) not at all."""
+        if self._changes is not None:  # part of an outer transaction
+            yield
+            return
+        self._changes = []
+        before = self.revision
+        try:
+            yield
+            if keep and self._changes:
+                self._persist(self._changes)
+        except BaseException:
+            keep = False
+            raise
+        finally:
+            changes, self._changes = self._changes, None
+            if not keep:
+                self._undo(changes, before)
+        if keep:
+            self._publish(changes)
+
+    def put(self, resource: str, obj: Object) -> Record:
+        """Write `obj` (which now belongs to the store) with the next resourceVersion."""
+        assert self._changes is not None, "put outside a transaction"
+        record = self._numbered(resource, obj)
+        previous = self.get(*record.key)
+        if previous:
+            self._unindex(previous)
+        self._index(record)
+        self._changes.append((Event("MODIFIED" if previous else "ADDED", record, previous), obj))
+        return record
+
+    def remove(self, record: Record) -> None:
+        assert self._changes is not None, "remove outside a transaction"
+        obj = record.object()
+        last = self._numbered(record.resource, obj)
+        self._unindex(record)
+        self._changes.append((Event("DELETED", last, record), obj))
+
+    def _numbered(self, resource: str, obj: Object) -> Record:
+        self.revision += 1
+        obj["metadata"]["resourceVersion"] = str(self.revision)
+        return Record.of(resource, obj, json.dumps(obj, ensure_ascii=False, separators=(",", ":")))
+
+    def _persist(self, changes: list[tuple[Event, Object]]) -> None:
+        final = {event.record.key: event for event, _obj in changes}
+        database = self._database
+        try:
+            database.execute("BEGIN IMMEDIATE")
+            for key, event in final.items():
+                if event.type == "DELETED":
+                    database.execute("DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?", key)
+                else:
+                    database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)", (*key, event.record.text))
+            database.execute("UPDATE revision SET value = ?", (self.revision,))
+            database.execute("COMMIT")
+        except sqlite3.Error as error:
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+            raise ApiError(500, "InternalError", f"Internal error occurred: the store cannot be written: {error}") from error
+
+    def _undo(self, changes: list[tuple[Event, Object]], revision: int) -> None:
+        for event, _obj in reversed(changes):
+            if event.type != "DELETED":
+                self._unindex(event.record)
+            if event.previous:
+                self._index(event.previous)
+        self.revision = revision
+
+    def _publish(self, changes: list[tuple[Event, Object]]) -> None:
+        for event, _obj in changes:
+            self._history(event.record.resource).add(event)
+        self._unpublished.extend(changes)
+        if self._publishing:  # a subscriber wrote: the outer call goes on with it, so that order is kept
+            return
+        self._publishing = True
+        try:
+            while self._unpublished:
+                event, obj = self._unpublished.popleft()
+                for subscriber in tuple(self._subscribers):
+                    self._tell(subscriber, event, obj)
+        finally:
+            self._publishing = False
+
+    @staticmethod
+    def _tell(subscriber: Subscriber, event: Event, obj: Object) -> None:
+        try:
+            subscriber(event, obj)
+        except Exception:  # the change is committed: a failing listener must not make it look refused
+            log.exception("subscriber failed on %s %s", event.type, event.record.key)
+
+    def _history(self, resource: str) -> History:
+        return self._histories.setdefault(resource, History(self._started_at))
+
+    def _index(self, record: Record) -> None:
+        self._records.setdefault(record.resource, {})[record.key[1:]] = record
+        self._by_uid[record.uid] = record
+        for owner in record.owners:
+            self._dependents.setdefault(owner, {})[record.key] = record
+
+    def _unindex(self, record: Record) -> None:
+        del self._records[record.resource][record.key[1:]]
+        self._by_uid.pop(record.uid, None)
+        for owner in record.owners:
+            dependents = self._dependents.get(owner, {})
+            dependents.pop(record.key, None)
+            if not dependents:
+                self._dependents.pop(owner, None)
