@@ -7,7 +7,7 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Kind
 _METADATA = {"metadata.finalizers": "", "metadata.ownerReferences": "uid"}
 
 
-def _kind(group: str, version: str, plural: str, kind: str, *short_names: str, **more) -> Kind:  # type: ignore[no-untyped-def]
+def _kind(group: str, version: str, plural: str, kind: str, *short_names: str, **more) -> Kind:
     more.setdefault("merge_keys", _METADATA)
     return Kind(group, version, plural, kind.lower(), kind, short_names=short_names, **more)
 
