@@ -1,4 +1,4 @@
-"""A small Kubernetes-like server on a real socket, for what the talk layer must survive: busy servers, broken connections, ended watches."""
+"""A small Kubernetes-like server on a real socket: for busy servers, broken connections, ended watches."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, connect
 
 

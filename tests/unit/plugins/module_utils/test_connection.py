@@ -6,6 +6,7 @@ import time
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import AUTH_ARGUMENT_SPEC, ClusterError, connect
 
 
@@ -123,7 +124,10 @@ def kubeconfig(url, user):
         "current-context": "one",
         "clusters": [{"name": "c", "cluster": {"server": url}}, {"name": "dead", "cluster": {"server": "http://127.0.0.1:9"}}],
         "users": [{"name": "u", "user": user}],
-        "contexts": [{"name": "one", "context": {"cluster": "c", "user": "u"}}, {"name": "two", "context": {"cluster": "dead", "user": "u"}}],
+        "contexts": [
+            {"name": "one", "context": {"cluster": "c", "user": "u"}},
+            {"name": "two", "context": {"cluster": "dead", "user": "u"}},
+        ],
     }
 
 

@@ -1,0 +1,34 @@
+# Copyright (c) 2026, vmshift contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options that several modules share; their texts are in the doc fragment `vmshift.mtv.options`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.vmshift.mtv.plugins.module_utils.connection import AUTH_ARGUMENT_SPEC
+
+#: A module that makes or removes one object: fragments kubernetes.core.k8s_auth_options, vmshift.mtv.options.
+OBJECT: dict[str, Any] = {
+    **AUTH_ARGUMENT_SPEC,
+    "name": {"type": "str", "required": True},
+    "namespace": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "labels": {"type": "dict"},
+    "annotations": {"type": "dict"},
+}
+#: A module that only reads objects: fragments kubernetes.core.k8s_auth_options, vmshift.mtv.options.info.
+INFO: dict[str, Any] = {
+    **AUTH_ARGUMENT_SPEC,
+    "name": {"type": "str"},
+    "namespace": {"type": "str"},
+    "label_selectors": {"type": "list", "elements": "str", "default": []},
+}
+#: Fragment vmshift.mtv.options.wait.
+WAIT: dict[str, Any] = {
+    "wait": {"type": "bool", "default": True},
+    "wait_timeout": {"type": "int", "default": 300},
+}
+#: Fragment vmshift.mtv.options.inventory.
+INVENTORY: dict[str, Any] = {"inventory_url": {"type": "str"}}
