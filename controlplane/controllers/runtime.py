@@ -29,6 +29,9 @@ class Reconciler:
 
     kind: ClassVar[str]
 
+    def enqueue(self, key: Key) -> None:
+        """Look at `key` soon, because of a change that is none of an object (of an inventory, say). Its Queue fills this in."""
+
     def triggers(self) -> Mapping[str, Callable[[Object], Iterable[Key]]]:
         """Other kinds whose changes concern objects of `kind`: kind -> keys to look at."""
         return {}
@@ -43,6 +46,7 @@ class Queue:
 
     def __init__(self, reconciler: Reconciler) -> None:
         self.reconciler = reconciler
+        reconciler.enqueue = self.add  # type: ignore[method-assign]
         self._ready: asyncio.Queue[Key] = asyncio.Queue()
         self._waiting: set[Key] = set()
         self._running: set[Key] = set()
