@@ -52,7 +52,10 @@ if [ ! -e "$stamp" ]; then
   fi
   say "installing Python packages ($*)"
   .venv/bin/python -m pip install -q --disable-pip-version-check uv
-  set -- $(printf -- '-r %s ' "$@")
+  for file in "$@"; do
+    set -- "$@" -r "$file"
+    shift
+  done
   .venv/bin/uv pip install -q --python .venv/bin/python "$@"
   touch "$stamp"
 fi

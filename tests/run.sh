@@ -13,6 +13,7 @@ copy_collection() {
   git ls-files -co --exclude-standard | while IFS= read -r file; do
     if [ -e "$file" ]; then printf '%s\n' "$file"; fi
   done | tar -cf - -T - | tar -xf - -C "$copy"
+  git -C "$copy" init -q # else ansible-test sees the checkout around it, which ignores .build
 }
 
 lint() {
@@ -30,10 +31,22 @@ lint() {
   antsibull-changelog lint
 }
 
+# ansible-test fetches a script that installs pip; put ours in its place, which asks PyPI alone.
+provide_pip_bootstrap() {
+  internals=$(python -c 'import ansible_test, os; print(os.path.join(os.path.dirname(ansible_test.__file__), "_internal"))')
+  for version in $(sed -n "s/.*pip='\([0-9.]*\)'.*/\1/p" "$internals/python_requirements.py"); do
+    script=$HOME/.ansible/test/cache/get_pip_$(printf '%s' "$version" | tr . _).py
+    mkdir -p "$(dirname "$script")"
+    [ -e "$script" ] || cp tests/sanity/get_pip.py "$script"
+  done
+}
+
 sanity() {
   say "ansible-test sanity"
   copy_collection
-  (cd .build/copy/ansible_collections/vmshift/mtv && ansible-test sanity --color yes --venv --python "$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')")
+  provide_pip_bootstrap
+  version=$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  (cd .build/copy/ansible_collections/vmshift/mtv && ansible-test sanity --color yes --venv --python "$version")
 }
 
 unit() {
