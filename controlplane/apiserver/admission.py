@@ -7,14 +7,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
 
-from ansible_collections.vmshift.mtv.controlplane.apiserver import objectmeta, strategies
+from ansible_collections.vmshift.mtv.controlplane.apiserver import objectmeta, strategies, structural
 from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Kind
 from ansible_collections.vmshift.mtv.controlplane.apiserver.refusals import invalid, undecodable
-
-try:
-    from ansible_collections.vmshift.mtv.controlplane.apiserver import structural
-except ImportError:  # not there yet
-    structural = None  # type: ignore[assignment]
 
 Object = dict[str, Any]
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
@@ -41,7 +36,7 @@ class Options:
 def admit(kind: Kind, new: Object, old: Object | None, *, hooks: list[Hook], subresource: str = "") -> None:
     """Bring a decoded `new` into the form to be stored. Raises ApiError 422, or what a hook raises."""
     _keep_other_half(kind, new, old, subresource)
-    if kind.schema is not None and structural:
+    if kind.schema is not None:
         structural.apply_defaults(kind.schema, new)
     strategies.prepare(kind, new, old)
     if not subresource:
@@ -54,7 +49,7 @@ def admit(kind: Kind, new: Object, old: Object | None, *, hooks: list[Hook], sub
 def decode(kind: Kind, new: Object, options: Options) -> None:
     """Check the types of metadata; drop fields that the kind does not have. Raises ApiError 400."""
     unknown = objectmeta.decode(kind, new)
-    if kind.schema is not None and structural:
+    if kind.schema is not None:
         unknown += structural.prune(kind.schema, new)
     if options.field_validation == "Strict" and unknown:
         raise undecodable(kind, "strict decoding error: " + ", ".join(f'unknown field "{path}"' for path in unknown))
@@ -87,7 +82,7 @@ def _set(obj: Object, field: str, value: Any) -> None:
 
 def _validate(kind: Kind, new: Object, old: Object | None) -> None:
     causes = list(chain(objectmeta.problems(kind, new, old), strategies.problems(kind, new, old)))
-    if kind.schema is not None and structural:
+    if kind.schema is not None:
         causes += structural.validate(kind.schema, new)
     if causes:
         raise invalid(kind, new["metadata"].get("name", ""), causes)

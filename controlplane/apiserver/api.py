@@ -6,9 +6,12 @@ Every write goes one way: read, change, admit, compare, commit, publish. A verb 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from ansible_collections.vmshift.mtv.controlplane.apiserver import apply as ownership
 from ansible_collections.vmshift.mtv.controlplane.apiserver import objectmeta, patching, refusals
 from ansible_collections.vmshift.mtv.controlplane.apiserver.admission import Hook, Options, admit, decode
 from ansible_collections.vmshift.mtv.controlplane.apiserver.definitions import Definitions
@@ -61,7 +64,8 @@ class Api:
 
     def create(self, obj: Object, *, dry_run: bool = False, options: Options = IN_PROCESS) -> Object:
         """Create `obj` (metadata.name or generateName); status is not taken for kinds with a status subresource."""
-        with self.store.transaction(keep=not (dry_run or options.dry_run)):
+        options = replace(options, dry_run=dry_run or options.dry_run)
+        with self.store.transaction(keep=not options.dry_run):
             return self._save(self._kind_of(obj), None, patching.copy(obj), options)
 
     def update(self, obj: Object, *, subresource: str = "", options: Options = IN_PROCESS) -> Object:
@@ -96,6 +100,21 @@ class Api:
         return self._change(
             found, namespace, name, lambda old: patching.patched(found, old, patch, content_type), options=options, subresource=subresource
         )
+
+    def apply(self, config: Object, *, force: bool = False, subresource: str = "", options: Options = IN_PROCESS) -> tuple[Object, bool]:
+        """Server-side apply of `config` by options.manager: (object, whether it was created). Raises Conflict unless forced."""
+        kind = self._kind_of(config)
+        config = patching.copy(config)
+        decode(kind, config, options)
+        meta = config["metadata"]
+        with self.store.transaction(keep=not options.dry_run):
+            record = self.store.get(kind.resource, meta.get("namespace", ""), meta["name"])
+            if record is None and subresource:
+                raise refusals.not_found(kind, meta["name"])
+            live = record.object() if record else None
+            new = ownership.apply(kind, live, config, options.manager, force=force, subresource=subresource)
+            managed = new["metadata"]["managedFields"]
+            return self._save(kind, record, new, options, subresource, managed), record is None
 
     def delete(
         self,
@@ -168,8 +187,16 @@ class Api:
             record = self._record(kind, namespace, name)
             return self._save(kind, record, change(record.object()), options, subresource)
 
-    def _save(self, kind: Kind, record: Record | None, new: Object, options: Options, subresource: str = "") -> Object:
-        """Admit `new`, compare it with what is stored, write it when it differs."""
+    def _save(
+        self,
+        kind: Kind,
+        record: Record | None,
+        new: Object,
+        options: Options,
+        subresource: str = "",
+        managed: list[Object] | None = None,
+    ) -> Object:
+        """Admit `new`, compare it with what is stored, write it when it differs. `managed`: its managedFields, when known."""
         decode(kind, new, options)
         old = record.object() if record else None
         if old is None:
@@ -178,11 +205,12 @@ class Api:
         else:
             objectmeta.carry_over(kind, old, new)
         admit(kind, new, old, hooks=self.admission, subresource=subresource)
-        if record and old == new:
-            return new
+        objectmeta.set_managed(new, ownership.track_update(kind, old, new, options.manager, subresource) if managed is None else managed)
+        if record and _same(old, new):
+            return record.object()
         written = self.store.put(kind.resource, _ordered(kind, new))
         self._collector.written(written, record)
-        return written.object()
+        return _not_written(written, record) if options.dry_run else written.object()
 
     # Finding
 
@@ -239,6 +267,21 @@ def _check_preconditions(kind: Kind, record: Record, uid: str | None, resource_v
             f"({record.revision}). The object might have been modified"
         )
         raise refusals.conflict(kind, record.name, why)
+
+
+def _same(old: Object | None, new: Object) -> bool:
+    # Python takes 1, 1.0 and True for equal; JSON does not.
+    return old == new and json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
+
+
+def _not_written(written: Record, record: Record | None) -> Object:
+    """The answer to a dry run: the object as it would be, with the resourceVersion it still has."""
+    obj = written.object()
+    if record:
+        obj["metadata"]["resourceVersion"] = str(record.revision)
+    else:
+        del obj["metadata"]["resourceVersion"]
+    return obj
 
 
 def _ordered(kind: Kind, obj: Object) -> Object:

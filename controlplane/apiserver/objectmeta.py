@@ -107,7 +107,7 @@ def _mismatch(value: Any, path: str, wanted: str) -> str:
 def begin(obj: Object) -> None:
     """Fill in what a new object gets from the server."""
     meta = obj["metadata"]
-    for field in (*_SERVER_OWNED, "resourceVersion"):
+    for field in (*_SERVER_OWNED, "resourceVersion", "managedFields"):
         if field != "generateName":
             meta.pop(field, None)
     if not meta.get("name") and meta.get("generateName"):
@@ -133,6 +133,13 @@ def carry_over(kind: Kind, old: Object, new: Object) -> None:
             after[field] = before[field]
         else:
             after.pop(field, None)
+
+
+def set_managed(obj: Object, entries: list[Object]) -> None:
+    if entries:
+        obj["metadata"]["managedFields"] = entries
+    else:
+        obj["metadata"].pop("managedFields", None)
 
 
 def problems(kind: Kind, new: Object, old: Object | None) -> Iterator[FieldCause]:
