@@ -257,6 +257,16 @@ def connect(params: Mapping[str, Any]) -> Cluster:
     return Cluster(configuration, headers)
 
 
+@contextlib.contextmanager
+def reporting(**facts: Any) -> Iterator[None]:
+    """What was done before a failure stays in the task's result: `with reporting(changed=True): wait…`."""
+    try:
+        yield
+    except TalkError as error:
+        error.details.update(facts)
+        raise
+
+
 def run_module(module: Any, work: Callable[[Cluster], dict[str, Any]]) -> None:
     """Connect, do the work, end the module with its result; every TalkError becomes a plain failure, warnings are passed on."""
     cluster = None

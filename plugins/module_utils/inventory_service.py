@@ -108,7 +108,7 @@ class InventoryService:
                 return path_of("Service", namespace, f"https:{INVENTORY_NAME}:8443", "proxy")
             tried.append(namespace)
         raise InventoryError(
-            "No inventory service found: neither a Route nor a Service {} in {}. Give inventory_url or inventory_namespace.".format(
+            "No inventory service found: neither a Route nor a Service {} in {}. Give inventory_url.".format(
                 INVENTORY_NAME, ", ".join(tried)
             )
         )

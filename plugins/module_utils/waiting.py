@@ -12,7 +12,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, ClusterError, EventStream, TalkError
-from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import caught_up, conditions_of, describe_conditions
+from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
+    blocked,
+    caught_up,
+    conditions_of,
+    describe_condition,
+    describe_conditions,
+    ready,
+    warnings,
+)
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import KINDS, path_of
 
 #: After this long without any status about the present spec a controller is not slow but silent (some mistakes get no status at all).
@@ -100,6 +108,27 @@ def wait_for(
                 target = next(t for t in wanted if t in waiting)
                 raise WaitError(_late(target, seen, next_limit(), timeout, goal, hint, observer.trouble), target, seen, timed_out=True)
     return seen
+
+
+def target_of(obj: Mapping[str, Any]) -> Target:
+    return Target(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+
+
+def wait_ready(
+    cluster: Cluster,
+    obj: Mapping[str, Any],
+    *,
+    timeout: float,
+    hint: str = "",
+    success: Callable[[dict[str, Any]], bool] = ready,
+    failure: Callable[[dict[str, Any]], str | None] = blocked,
+) -> dict[str, Any]:
+    """Wait until one object of Forklift is Ready; it fails when a blocking condition appears. Warn conditions become warnings."""
+    target = target_of(obj)
+    found = wait_for(cluster, [target], success, failure, timeout=timeout, hint=hint)[target]
+    for condition in warnings(found):
+        cluster.warn(f"{target}: {describe_condition(condition)}")
+    return found
 
 
 def wait_gone(cluster: Cluster, targets: Iterable[Target], *, timeout: float) -> None:
