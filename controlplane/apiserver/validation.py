@@ -116,9 +116,8 @@ def _check_text(schema: Schema, value: str, path: str) -> Iterator[Cause]:
         yield _invalid(path, value, f"{path} in body should match '{pattern}'")
     wanted = schema.get("format")
     if wanted and not formats.matches(wanted, value):
-        yield Cause(
-            path, "FieldValueTypeInvalid", f"Invalid value: {_shown(value)}: {path} in body must be of type {wanted}: {_shown(value)}"
-        )
+        shown = _shown("" if wanted == "byte" else value)  # encoded bytes may be secret
+        yield Cause(path, "FieldValueTypeInvalid", f"Invalid value: {shown}: {path} in body must be of type {wanted}: {shown}")
 
 
 def _check_number(schema: Schema, value: float, path: str) -> Iterator[Cause]:

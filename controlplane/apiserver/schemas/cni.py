@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Kind
+from ansible_collections.vmshift.mtv.controlplane.apiserver.schemas.notation import STRING, obj
 
-_ANY = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-KINDS = tuple(
-    Kind("k8s.cni.cncf.io", "v1", plural, kind.lower(), kind, namespaced, schema=_ANY, status=status, short_names=short, custom=True)
-    for plural, kind, namespaced, status, short in (
-        ("network-attachment-definitions", "NetworkAttachmentDefinition", True, False, ("net-attach-def",)),
-    )
+KINDS = (
+    Kind(
+        "k8s.cni.cncf.io",
+        "v1",
+        "network-attachment-definitions",
+        "network-attachment-definition",
+        "NetworkAttachmentDefinition",
+        schema=obj(spec=obj(config=STRING)),
+        short_names=("net-attach-def",),
+        custom=True,
+        description="A network that pods and VMs can attach to",
+    ),
 )

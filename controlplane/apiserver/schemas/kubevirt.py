@@ -1,14 +1,109 @@
-"""KubeVirt's kinds (group kubevirt.io)."""
+"""KubeVirt's kinds (group kubevirt.io). What the domain of a VM is made of is kept without being described."""
 
 from __future__ import annotations
 
-from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Kind
+from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Column, Kind
+from ansible_collections.vmshift.mtv.controlplane.apiserver.schemas.cdi import DATA_VOLUME_SPEC
+from ansible_collections.vmshift.mtv.controlplane.apiserver.schemas.notation import (
+    ANYTHING,
+    BOOLEAN,
+    INT64,
+    STRING,
+    STRING_MAP,
+    Schema,
+    array,
+    choice,
+    obj,
+    open_obj,
+)
+from ansible_collections.vmshift.mtv.controlplane.apiserver.schemas.pods import AFFINITY
 
-_ANY = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-KINDS = tuple(
-    Kind("kubevirt.io", "v1", plural, kind.lower(), kind, namespaced, schema=_ANY, status=status, short_names=short, custom=True)
-    for plural, kind, namespaced, status, short in (
-        ("virtualmachines", "VirtualMachine", True, True, ("vm", "vms")),
-        ("virtualmachineinstances", "VirtualMachineInstance", True, True, ("vmi", "vmis")),
-    )
+GROUP, VERSION = "kubevirt.io", "v1"
+
+# Templates carry metadata of objects to be: {"creationTimestamp": null} is what Go writes of empty ones.
+_TEMPLATE_METADATA: Schema = {**ANYTHING, "nullable": True}
+_GUEST = open_obj(
+    "domain",
+    affinity=AFFINITY,
+    domain=ANYTHING,
+    evictionStrategy=STRING,
+    hostname=STRING,
+    networks=array(open_obj("name", name=STRING)),
+    nodeSelector=STRING_MAP,
+    priorityClassName=STRING,
+    subdomain=STRING,
+    terminationGracePeriodSeconds=INT64,
+    tolerations=array(ANYTHING),
+    volumes=array(open_obj("name", name=STRING)),
+)
+_MATCHER = obj(inferFromVolume=STRING, inferFromVolumeFailurePolicy=STRING, kind=STRING, name=STRING, revisionName=STRING)
+_VIRTUAL_MACHINE = obj(
+    "spec",
+    spec=obj(
+        "template",
+        dataVolumeTemplates=array(
+            obj("spec", apiVersion=STRING, kind=STRING, metadata=_TEMPLATE_METADATA, spec=DATA_VOLUME_SPEC, status=ANYTHING)
+        ),
+        instancetype=_MATCHER,
+        preference=_MATCHER,
+        running=BOOLEAN,
+        runStrategy=choice("Always Halted Manual RerunOnFailure Once WaitAsReceiver"),
+        template=obj(metadata=_TEMPLATE_METADATA, spec=_GUEST),
+        updateVolumesStrategy=STRING,
+    ),
+    status=ANYTHING,
+)
+_INSTANCE = obj("spec", spec=_GUEST, status=ANYTHING)
+
+_AGE = Column("Age", "date", ".metadata.creationTimestamp")
+
+
+def _condition(name: str, type: str, priority: int = 0) -> Column:
+    return Column(name, "string", f".status.conditions[?(@.type=='{type}')].status", priority)
+
+
+_MACHINE_COLUMNS = (
+    _AGE,
+    Column("Status", "string", ".status.printableStatus", description="Human Readable Status"),
+    _condition("Ready", "Ready"),
+)
+_INSTANCE_COLUMNS = (
+    _AGE,
+    Column("Phase", "string", ".status.phase"),
+    Column("IP", "string", ".status.interfaces[0].ipAddress"),
+    Column("NodeName", "string", ".status.nodeName"),
+    _condition("Ready", "Ready"),
+    _condition("Live-Migratable", "LiveMigratable", 1),
+    _condition("Paused", "Paused", 1),
+)
+
+KINDS = (
+    Kind(
+        GROUP,
+        VERSION,
+        "virtualmachines",
+        "virtualmachine",
+        "VirtualMachine",
+        schema=_VIRTUAL_MACHINE,
+        status=True,
+        short_names=("vm", "vms"),
+        categories=("all",),
+        columns=_MACHINE_COLUMNS,
+        custom=True,
+        description="A VM, running or not",
+    ),
+    Kind(
+        GROUP,
+        VERSION,
+        "virtualmachineinstances",
+        "virtualmachineinstance",
+        "VirtualMachineInstance",
+        schema=_INSTANCE,
+        status=True,
+        short_names=("vmi", "vmis"),
+        categories=("all",),
+        columns=_INSTANCE_COLUMNS,
+        custom=True,
+        description="A running VM",
+    ),
 )
