@@ -5,6 +5,7 @@ Every write goes one way: read, change, admit, compare, commit, publish. A verb 
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -54,7 +55,7 @@ class Api:
 
     def list(
         self, kind: str | Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None, selector: str = ""
-    ) -> list[Object]:
+    ) -> builtins.list[Object]:
         """Objects of all namespaces or one, with all of `labels`, matching the label `selector`; by namespace and name."""
         wanted, chosen = exactly(labels or {}), parse_labels(selector)
         records = self.store.records(self.kind(kind).resource, namespace or "")
@@ -125,11 +126,14 @@ class Api:
         propagation: str | None = "Background",
         uid: str | None = None,
         resource_version: str | None = None,
-        options: Options = IN_PROCESS,
+        dry_run: bool = False,
     ) -> Object | None:
-        """Delete an object if it is the one of `uid`. Returns it when finalizers still hold it. Raises NotFound, Conflict."""
+        """Delete an object (if it is the one of `uid`). Returns it when finalizers still hold it. Raises NotFound, Conflict.
+
+        `propagation`: Background, Foreground or Orphan; None: as the object's finalizers say.
+        """
         found = self.kind(kind)
-        with self.store.transaction(keep=not options.dry_run):
+        with self.store.transaction(keep=not dry_run):
             record = self._record(found, namespace, name)
             _check_preconditions(found, record, uid, resource_version)
             for hook in self.admission:
@@ -138,15 +142,28 @@ class Api:
             left = self.store.by_uid(record.uid)
             return left.object() if left else None
 
-    def delete_all(self, kind: str | Kind, namespace: str | None, labels: Mapping[str, str]) -> int:
-        """Delete the objects with all of `labels`, in one transaction; how many there were."""
+    def delete_collection(
+        self,
+        kind: str | Kind,
+        namespace: str | None,
+        chosen: Callable[[Record], bool],
+        *,
+        propagation: str | None = "Background",
+        dry_run: bool = False,
+    ) -> builtins.list[Record]:
+        """Delete the `chosen` objects in one transaction. Returns what they were."""
         found = self.kind(kind)
-        with self.store.transaction():
-            victims = [r for r in self.store.records(found.resource, namespace or "") if exactly(labels).matches(r.labels)]
+        with self.store.transaction(keep=not dry_run):
+            victims = [record for record in self.store.records(found.resource, namespace or "") if chosen(record)]
             for record in victims:
-                if self.store.by_uid(record.uid):
-                    self.delete(found, record.namespace, record.name)
-        return len(victims)
+                if self.store.by_uid(record.uid):  # not gone with another one
+                    self.delete(found, record.namespace, record.name, propagation=propagation)
+        return victims
+
+    def delete_all(self, kind: str | Kind, namespace: str | None, labels: Mapping[str, str]) -> int:
+        """Delete the objects with all of `labels`; how many there were."""
+        selector = exactly(labels)
+        return len(self.delete_collection(kind, namespace, lambda record: selector.matches(record.labels)))
 
     # Changes and events
 
@@ -194,7 +211,7 @@ class Api:
         new: Object,
         options: Options,
         subresource: str = "",
-        managed: list[Object] | None = None,
+        managed: builtins.list[Object] | None = None,
     ) -> Object:
         """Admit `new`, compare it with what is stored, write it when it differs. `managed`: its managedFields, when known."""
         decode(kind, new, options)
@@ -219,7 +236,7 @@ class Api:
 
     def _kind_of(self, obj: Object) -> Kind:
         kind = self.registry.by_kind(obj.get("apiVersion", ""), obj.get("kind", ""))
-        if kind is None:
+        if kind is None or kind.virtual:
             raise refusals.bad_request(f'no kind "{obj.get("kind", "")}" is registered for version "{obj.get("apiVersion", "")}"')
         return kind
 

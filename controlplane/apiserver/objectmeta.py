@@ -100,7 +100,7 @@ def _expect(kind: Kind, value: Any, wanted: type, path: str) -> None:
 
 def _mismatch(value: Any, path: str, wanted: str) -> str:
     names = ((bool, "bool"), (str, "string"), ((int, float), "number"), (list, "array"), (dict, "object"))
-    found = next((name for type_, name in names if isinstance(value, type_)), "null")  # type: ignore[arg-type]
+    found = next((name for type_, name in names if isinstance(value, type_)), "null")
     return f"json: cannot unmarshal {found} into Go struct field ObjectMeta.{path} of type {wanted}"
 
 

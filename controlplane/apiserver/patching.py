@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import jsonpatch
+import jsonpointer
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.apiserver.refusals import bad_request
@@ -43,9 +44,13 @@ def patched(kind: Kind, obj: Object, patch: Any, content_type: str) -> Object:
     raise unsupported(kind)
 
 
+def accepted(kind: Kind) -> tuple[str, ...]:
+    """Content types of patches to this kind. Strategic merge patches need Go types, which custom resources have not."""
+    return (JSON, MERGE, *((STRATEGIC,) if kind.merge_keys is not None else ()), APPLY)
+
+
 def unsupported(kind: Kind) -> ApiError:
-    accepted = [JSON, MERGE, *([STRATEGIC] if kind.merge_keys is not None else []), APPLY]
-    told = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
+    told = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted(kind))}"
     return ApiError(415, "UnsupportedMediaType", told)
 
 
@@ -72,7 +77,7 @@ def json_patch(obj: Object, patch: Any) -> Object:
         ) from None
     except jsonpatch.JsonPatchConflict as error:
         raise ApiError(422, "Invalid", f"the server rejected our request due to an error in our request: {error}") from None
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError) as error:
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError) as error:
         raise bad_request(f"the JSON patch cannot be read: {error}") from None
     if not isinstance(result, dict):
         raise bad_request("the JSON patch leaves no object")

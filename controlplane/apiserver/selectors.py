@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Record
 
 QUALIFIED_NAME = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
@@ -125,23 +128,17 @@ def _unparsable(text: str, why: str) -> ApiError:
 
 @dataclass(frozen=True)
 class FieldSelector:
-    """`name` and `namespace` are what is asked of metadata with `=` ("" when not asked); `others` need the object itself."""
-
     terms: tuple[tuple[str, bool, str], ...] = ()  # (path, equal, value)
 
-    @property
-    def on_metadata(self) -> tuple[tuple[str, bool, str], ...]:
-        return tuple(term for term in self.terms if term[0].startswith("metadata."))
-
-    def matches(self, namespace: str, name: str, load: Callable[[], dict[str, Any]]) -> bool:
-        """`load` gives the object; it is called only when the metadata matches and another field is asked for."""
-        known = {"metadata.name": name, "metadata.namespace": namespace}
-        if any((known[path] == value) != equal for path, equal, value in self.on_metadata):
+    def matches(self, record: Record) -> bool:
+        """The object is read only when another field than its name and namespace is asked for, and those match."""
+        known = {"metadata.name": record.name, "metadata.namespace": record.namespace}
+        if any((known[path] == value) != equal for path, equal, value in self.terms if path in known):
             return False
-        rest = [term for term in self.terms if term not in self.on_metadata]
+        rest = [term for term in self.terms if term[0] not in known]
         if not rest:
             return True
-        obj = load()
+        obj = record.object()
         return all((_field(obj, path) == value) == equal for path, equal, value in rest)
 
 
@@ -158,6 +155,26 @@ def parse_fields(text: str, resource: str) -> FieldSelector:
             raise ApiError(400, "BadRequest", f"field label not supported: {match[1]} (supported for {resource}: {', '.join(allowed)})")
         terms.append((path, match[2] != "!=", match[3]))
     return FieldSelector(tuple(terms))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a list, a watch or the deletion of a collection is about."""
+
+    labels: LabelSelector = LabelSelector()
+    fields: FieldSelector = FieldSelector()
+
+    @classmethod
+    def of(cls, query: Mapping[str, str], resource: str) -> Selection:
+        """By labelSelector and fieldSelector of a request's query. Raises ApiError 400."""
+        return cls(parse_labels(query.get("labelSelector", "")), parse_fields(query.get("fieldSelector", ""), resource))
+
+    @property
+    def everything(self) -> bool:
+        return not self.labels.requirements and not self.fields.terms
+
+    def matches(self, record: Record) -> bool:
+        return self.labels.matches(record.labels) and self.fields.matches(record)
 
 
 def _field(obj: dict[str, Any], path: str) -> str:
