@@ -105,7 +105,9 @@ def _network(path: str, given: Any) -> dict[str, str]:
 
 
 def _storage(path: str, given: Any) -> dict[str, str]:
-    fields = {"storage_class": given} if isinstance(given, str) else {k: v for k, v in (given or {}).items() if v is not None}
+    if isinstance(given, str):
+        given = {"storage_class": given}
+    fields = {k: v for k, v in given.items() if v is not None} if isinstance(given, Mapping) else {}
     if not set(fields) <= {"storage_class", "volume_mode", "access_mode"} or not fields.get("storage_class"):
         raise TalkError(
             f"{path}: give the name of a storage class, or a dictionary of storage_class, volume_mode and access_mode; this is {given!r}."

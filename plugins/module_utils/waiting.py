@@ -198,6 +198,7 @@ class _Observer:
                 self.trouble, pause = None, 0.5
                 while not self._stop.is_set():
                     version = self._watch(group, version)
+                    self._stop.wait(0.1)  # a server that ends watches at once must not be hammered
             except ClusterError as error:
                 if error.status in _FINAL_STATUSES:
                     self._states.put(error)
