@@ -3,6 +3,7 @@
 Rules: facts of `pkg/lib/condition` as observed from outside: one entry per type; not re-set and not durable means removed;
 `lastTransitionTime` moves whenever any field of the condition changes.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable

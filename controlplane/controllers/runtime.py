@@ -3,6 +3,7 @@
 A reconciler never learns what changed, only which object to look at, so a lost or repeated event does no harm and a
 restarted control plane continues from what the store says.
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -114,7 +115,7 @@ class Manager:
         for queue in self.queues:
             self._routes.setdefault(queue.reconciler.kind, []).append(lambda obj, q=queue: q.add(key_of(obj)))  # type: ignore[misc]
             for kind, keys in queue.reconciler.triggers().items():
-                self._routes.setdefault(kind, []).append(lambda obj, q=queue, k=keys: [q.add(key) for key in k(obj)])  # type: ignore[misc]
+                self._routes.setdefault(kind, []).append(lambda obj, q=queue, k=keys: [q.add(key) for key in k(obj)])  # type: ignore[misc, arg-type]
 
     async def run(self) -> None:
         stop = self.api.subscribe(self._changed)
