@@ -156,7 +156,7 @@ def failure_report(plan: Object, migration: Object | None, rows: Sequence[Mappin
             lines.append("VM {} ({}) failed in step {}: {}".format(r["name"], r["id"], r["error"]["step"], reasons))
         elif r["outcome"] != SUCCEEDED:
             at = " at step {}".format(r["step"]) if r["step"] else ""
-            lines.append("VM {} ({}): {}{3}".format(r["name"], r["id"], r["outcome"], at))
+            lines.append("VM {} ({}): {}{}".format(r["name"], r["id"], r["outcome"], at))
         lines += ["  " + text for text in logs.get(r["id"], ())]
     for kind, obj in (("Plan", plan), ("Migration", migration)):
         if obj:
@@ -170,17 +170,6 @@ def blocks_start(plan: Object) -> str | None:
     to be Ready, the controller just has not noticed yet."""
     found = [c for c in blockers(plan) if c["type"] not in PASSING]
     return describe_conditions(found) if found else None
-
-
-def pod_of(pods: Iterable[Object]) -> Object | None:
-    """Among the pods of one VM and run the one whose log explains a failure: failed ones first, then the newest."""
-
-    def weight(pod: Object) -> tuple[bool, str]:
-        return (pod.get("status") or {}).get("phase") == FAILED, pod["metadata"].get("creationTimestamp", "")
-
-    # The consumer pod only makes volumes bind; it says nothing.
-    speaking = [p for p in pods if (p["metadata"].get("labels") or {}).get("forklift.app") != "consumer"]
-    return max(speaking, key=weight, default=None)
 
 
 def _migration_status(plan: Object) -> Mapping[str, Any]:

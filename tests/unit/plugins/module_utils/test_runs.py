@@ -181,15 +181,9 @@ def test_failure_report_names_vm_step_reason_log_and_conditions():
     ]
 
 
-def pod(name, app, phase, created):
-    return {"metadata": {"name": name, "labels": {"forklift.app": app}, "creationTimestamp": created}, "status": {"phase": phase}}
-
-
-def test_the_failed_pod_speaks_then_the_newest_never_the_consumer():
-    pods = [pod("a", "virt-v2v", "Failed", "1"), pod("b", "virt-v2v", "Running", "2"), pod("c", "consumer", "Failed", "3")]
-    assert runs.pod_of(pods)["metadata"]["name"] == "a"
-    assert runs.pod_of(pods[1:])["metadata"]["name"] == "b"
-    assert runs.pod_of(pods[2:]) is None
+def test_failure_report_says_where_unfinished_vms_stand():
+    vm = {"name": "a", "id": "1", "started": "2026-11-22T23:15:10Z", "pipeline": [{"name": "DiskAllocation", "phase": "Running"}]}
+    assert runs.failure_report(plan(), None, [runs.row(vm)], {}).splitlines()[0] == "VM a (1): Running at step DiskAllocation"
 
 
 def test_blockers_about_references_pass_by_themselves():

@@ -1,0 +1,219 @@
+# Copyright (c) 2026, vmshift contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of a Plan and of its VMs, and the `spec` they make. Pure.
+
+Every option is a field of the Plan resource in snake_case (facts, Appendix A). No option has a default here: what a task does not give
+is left to the cluster, and what it gives is sent, `false` too (several fields default to true).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.vmshift.mtv.plugins.module_utils.connection import TalkError
+from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import MIGRATION_TYPES, TARGET_POWER_STATES
+from ansible_collections.vmshift.mtv.plugins.module_utils.naming import is_dns1123_subdomain
+
+_STR: dict[str, Any] = {"type": "str"}
+_BOOL: dict[str, Any] = {"type": "bool"}
+_DICT: dict[str, Any] = {"type": "dict"}
+_REFERENCE: dict[str, Any] = {"type": "raw"}
+_POWER_STATE: dict[str, Any] = {"type": "str", "choices": list(TARGET_POWER_STATES)}
+_HOOKS: dict[str, Any] = {
+    "type": "list",
+    "elements": "dict",
+    "options": {
+        "step": {"type": "str", "choices": ["PreHook", "PostHook"], "required": True},
+        "hook": {"type": "raw", "required": True},
+    },
+}
+
+#: Plan fields that a task gives as they are; references to other objects are below.
+PLAN_OPTIONS: dict[str, Any] = {
+    "archived": _BOOL,
+    "conversion_temp_storage_class": _STR,
+    "conversion_temp_storage_size": _STR,
+    "convertor_affinity": _DICT,
+    "convertor_labels": _DICT,
+    "convertor_node_selector": _DICT,
+    "customization_scripts": _REFERENCE,
+    "delete_guest_conversion_pod": _BOOL,
+    "delete_vm_on_fail_migration": _BOOL,
+    "description": _STR,
+    "disk_bus": _STR,
+    "enable_nested_virtualization": _BOOL,
+    "install_legacy_drivers": _BOOL,
+    "migrate_shared_disks": _BOOL,
+    "network_name_template": _STR,
+    "preserve_cluster_cpu_model": _BOOL,
+    "preserve_static_ips": _BOOL,
+    "pvc_name_template": _STR,
+    "pvc_name_template_use_generate_name": _BOOL,
+    "rdm_as_lun": _BOOL,
+    "run_preflight_inspection": _BOOL,
+    "scsi_reservation": _BOOL,
+    "service_account": _STR,
+    "skip_guest_conversion": _BOOL,
+    "skip_zone_node_selector": _BOOL,
+    "tag_mapping": {"type": "dict", "options": {"disabled": _BOOL, "label_tags": {"type": "list", "elements": "str"}}},
+    "target_affinity": _DICT,
+    "target_labels": _DICT,
+    "target_namespace": _STR,
+    "target_node_selector": _DICT,
+    "target_power_state": _POWER_STATE,
+    "transfer_network": _REFERENCE,
+    "type": {"type": "str", "choices": list(MIGRATION_TYPES)},
+    "use_compatibility_mode": _BOOL,
+    "virt_v2v_image": _STR,
+    "volume_name_template": _STR,
+    "warm": _BOOL,
+    "xfs_compatibility": _BOOL,
+}
+#: What one entry of `vms` may say beside which VMs it means.
+VM_OPTIONS: dict[str, Any] = {
+    "delete_vm_on_fail_migration": _BOOL,
+    "enable_nested_virtualization": _BOOL,
+    "hooks": _HOOKS,
+    "instance_type": _STR,
+    "luks": _REFERENCE,
+    "migrate_shared_disks": _BOOL,
+    "nbde_clevis": _BOOL,
+    "network_name_template": _STR,
+    "pvc_name_template": _STR,
+    "rdm_as_lun": _BOOL,
+    "root_disk": _STR,
+    "scsi_reservation": _BOOL,
+    "target_name": _STR,
+    "target_power_state": _POWER_STATE,
+    "volume_name_template": _STR,
+}
+SELECTOR_OPTIONS: dict[str, Any] = {"name": _STR, "id": _STR, "namespace": _STR, "query": _STR}
+
+_SPELLING = {"preserve_static_ips": "preserveStaticIPs"}
+
+
+class InvalidRequest(TalkError):
+    """An option has a value that is not accepted."""
+
+
+def field(option: str) -> str:
+    """`pvc_name_template` -> `pvcNameTemplate`: the name of the field in the resource."""
+    first, *others = option.split("_")
+    return _SPELLING.get(option, first + "".join(word.capitalize() for word in others))
+
+
+def reference(given: Any, option: str, namespace: str) -> dict[str, str]:
+    """{name, namespace} of a reference as a task gives it; both are needed, one without a namespace counts as unset (facts, RefSet)."""
+    if isinstance(given, str) and given:
+        return {"name": given, "namespace": namespace}
+    if isinstance(given, Mapping) and isinstance(given.get("name"), str) and given["name"] and set(given) <= {"name", "namespace"}:
+        return {"name": given["name"], "namespace": given.get("namespace") or namespace}
+    raise InvalidRequest(f"{option}: give a name, or a dictionary of name and namespace; this is {given!r}.")
+
+
+def selectors(vms: Sequence[Any]) -> list[Any]:
+    """The entries of `vms`, checked and with the types of their options; strings stay strings. Raises InvalidRequest."""
+    if not vms:
+        raise InvalidRequest("vms: the list is empty; name at least one VM.")
+    checked: list[Any] = []
+    for index, entry in enumerate(vms):
+        if isinstance(entry, str):
+            checked.append(entry)
+            continue
+        if not isinstance(entry, Mapping):
+            raise InvalidRequest(f"vms[{index}]: give the name or id of a VM, or a dictionary; this is {entry!r}.")
+        unknown = sorted(set(entry) - set(SELECTOR_OPTIONS) - set(VM_OPTIONS))
+        if unknown:
+            accepted = ", ".join([*SELECTOR_OPTIONS, *VM_OPTIONS])
+            raise InvalidRequest(f"vms[{index}]: unknown option {unknown[0]!r}; accepted are {accepted}.")
+        validator = ArgumentSpecValidator(
+            {**SELECTOR_OPTIONS, **VM_OPTIONS},
+            mutually_exclusive=[("id", "query"), ("name", "query")],
+            required_one_of=[("name", "id", "query")],
+        )
+        result = validator.validate(dict(entry))
+        if result.error_messages:
+            raise InvalidRequest(f"vms[{index}]: {result.error_messages[0]}.")
+        given = {option: value for option, value in result.validated_parameters.items() if value is not None}
+        _check_target_name(given, index)
+        checked.append(given)
+    return checked
+
+
+def plan_spec(
+    params: Mapping[str, Any], links: Mapping[str, Any], vms: Sequence[Mapping[str, Any]] | None, namespace: str
+) -> dict[str, Any]:
+    """`spec` of what a task gives, nothing else.
+
+    links: {"source", "destination", "network", "storage"} -> {name, namespace}, only those that are given. vms: as `selection.resolve`
+    returns them, None when the task gives none. namespace: of references that name none.
+    """
+    spec = _fields(params, PLAN_OPTIONS, {"transfer_network": params.get("target_namespace") or namespace}, namespace)
+    provider = {role: links[role] for role in ("source", "destination") if role in links}
+    maps = {role: links[role] for role in ("network", "storage") if role in links}
+    if provider:
+        spec["provider"] = provider
+    if maps:
+        spec["map"] = maps
+    if vms is not None:
+        spec["vms"] = [vm_entry(vm, namespace) for vm in vms]
+    return spec
+
+
+def vm_entry(vm: Mapping[str, Any], namespace: str) -> dict[str, Any]:
+    """One entry of `spec.vms`."""
+    identity = {key: vm[key] for key in ("id", "name", "namespace") if vm.get(key)}
+    return {**identity, **_fields(vm["overrides"], VM_OPTIONS, {}, namespace)}
+
+
+def referenced(spec: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:
+    """(kind, {name, namespace}) of what a spec needs beside providers and maps. MTV says little or nothing when it is absent."""
+    found = [("ConfigMap", spec["customizationScripts"])] if spec.get("customizationScripts") else []
+    if spec.get("transferNetwork"):
+        found.append(("NetworkAttachmentDefinition", spec["transferNetwork"]))
+    for vm in spec.get("vms") or []:
+        found += [("Hook", hook["hook"]) for hook in vm.get("hooks") or []]
+        found += [("Secret", vm["luks"])] if vm.get("luks") else []
+    return list({(kind, ref["namespace"], ref["name"]): (kind, ref) for kind, ref in found}.values())
+
+
+def duplicate_targets(vms: Sequence[Mapping[str, Any]]) -> str | None:
+    """A sentence about two VMs that are to get one name, None when there are none."""
+    owners: dict[str, str] = {}
+    for vm in vms:
+        target = vm["overrides"].get("target_name")
+        if target and target in owners:
+            return f"vms: {owners[target]!r} and {vm['name']!r} would both be named {target!r} (target_name): give each its own."
+        if target:
+            owners[target] = vm["name"]
+    return None
+
+
+def _fields(given: Mapping[str, Any], options: Mapping[str, Any], homes: Mapping[str, str], namespace: str) -> dict[str, Any]:
+    """homes: option -> namespace of a reference where it is not `namespace`."""
+    fields = {}
+    for option, kind in options.items():
+        value = given.get(option)
+        if value is None:
+            continue
+        if kind is _REFERENCE:
+            value = reference(value, option, homes.get(option, namespace))
+        elif kind is _HOOKS:
+            value = [{"step": hook["step"], "hook": reference(hook["hook"], "hooks.hook", namespace)} for hook in value]
+        elif "options" in kind:
+            value = {field(key): part for key, part in value.items() if part is not None}
+        fields[field(option)] = value
+    return fields
+
+
+def _check_target_name(given: Mapping[str, Any], index: int) -> None:
+    name = given.get("target_name")
+    if name is not None and not is_dns1123_subdomain(name):
+        raise InvalidRequest(
+            f"vms[{index}]: target_name {name!r} cannot be a VM's name: use lower-case letters, digits, '-' and '.', "
+            "beginning and ending with a letter or digit."
+        )

@@ -1,0 +1,46 @@
+# Copyright (c) 2026, vmshift contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the pod of a VM said last: a migration that fails often says no more than "see pod logs"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, ClusterError
+from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import FAILED, LABEL_PLAN, LABEL_VM_ID, is_host
+from ansible_collections.vmshift.mtv.plugins.module_utils.resources import get, list_objects, path_of
+
+
+def last_words(cluster: Cluster, plan: Mapping[str, Any], row: Mapping[str, Any], lines: int) -> list[str]:
+    """The last `lines` of the log of the pod that explains why a VM failed, headed by the pod's name; or why there are none.
+
+    row: of `runs.rows_of`. Hooks run in the namespace of the plan, everything else in the target namespace on the destination.
+    """
+    destination = plan["spec"]["provider"]["destination"]
+    hook = ((row["error"] or {}).get("step") or "").endswith("Hook")
+    namespace = plan["metadata"]["namespace"] if hook else plan["spec"]["targetNamespace"]
+    labels = f"{LABEL_PLAN}={plan['metadata']['uid']},{LABEL_VM_ID}={row['id']}"
+    try:
+        provider = get(cluster, "Provider", destination["namespace"], destination["name"])
+        if provider and not is_host(provider) and not hook:
+            return [f"Its pods run on the cluster of provider {destination['name']}, namespace {namespace}: look at their logs there."]
+        pod = pod_that_explains(list_objects(cluster, "Pod", namespace, label_selector=labels))
+        if pod is None:
+            return [f"There is no pod of this VM in namespace {namespace} (any more)."]
+        name, container = pod["metadata"]["name"], pod["spec"]["containers"][0]["name"]
+        text = cluster.request("GET", path_of("Pod", namespace, name, "log"), query={"container": container, "tailLines": lines})
+    except ClusterError as error:
+        return [f"The log of its pod in namespace {namespace} cannot be read: {error}"]
+    return [f"last lines of pod {namespace}/{name}, container {container}:", *(f"| {line}" for line in str(text or "").splitlines())]
+
+
+def pod_that_explains(pods: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Among the pods of one VM: a failed one, else the newest. The consumer pod only makes volumes bind and says nothing."""
+
+    def weight(pod: Mapping[str, Any]) -> tuple[bool, str]:
+        return (pod.get("status") or {}).get("phase") == FAILED, pod["metadata"].get("creationTimestamp", "")
+
+    speaking = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get("forklift.app") != "consumer"]
+    return max(speaking, key=weight, default=None)
