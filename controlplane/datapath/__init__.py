@@ -1,0 +1,1 @@
+"""What moves and changes the bytes of disks, with external tools under deadlines."""

@@ -1,0 +1,181 @@
+"""The program of the virt-v2v image: converts one guest and writes its disks into the pod's volumes.
+
+`python -m ansible_collections.vmshift.mtv.controlplane.datapath.conversion` inside a pod's process. It reads the V2V_*
+environment that Forklift gives to its conversion pods, and leaves in VMSHIFT_POD_DIR
+
+    progress.json         {"stage": "Copying disk 1/2", "disks": {"0": 42, "1": 0}}     percent by number of the volume
+    result.json           {"firmware": "bios", "operatingSystem": "debian12", "warnings": [...]} or {"error": "..."}
+    termination-message   the error, in one line
+
+Exit code 0 means that every disk is complete and on stable storage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.vmshift.mtv.controlplane.datapath import ova, tools, virt_v2v
+from ansible_collections.vmshift.mtv.controlplane.datapath.acceleration import libguestfs_environment
+from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import Mounts, NotMounted
+from ansible_collections.vmshift.mtv.controlplane.datapath.virt_v2v import ConversionFailed, Progress
+
+PROGRESS_FILE, RESULT_FILE, MESSAGE_FILE = "progress.json", "result.json", "termination-message"
+DEADLINE_VARIABLE = "VMSHIFT_CONVERSION_DEADLINE"  # seconds
+DEFAULT_DEADLINE = 4 * 3600.0
+TERMINATED = 128 + signal.SIGTERM
+_LONGEST_TMPDIR = 80  # bytes: virt-v2v makes sockets in it, and a socket's path ends at 107
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the pod's environment asks for; paths are the container's."""
+
+    source: str
+    appliance: str
+    vm: str
+    deadline: float
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Request:
+        missing = [name for name in ("V2V_source", "V2V_diskPath") if not environment.get(name)]
+        if missing:
+            raise ConversionFailed(f"the environment of the pod lacks {' and '.join(missing)}")
+        deadline = environment.get(DEADLINE_VARIABLE, str(DEFAULT_DEADLINE))
+        try:
+            seconds = float(deadline)
+        except ValueError:
+            raise ConversionFailed(f"{DEADLINE_VARIABLE} is {deadline!r}; a number of seconds is needed") from None
+        name = environment.get("V2V_NewName") or environment.get("V2V_vmName", "")
+        return cls(environment["V2V_source"], environment["V2V_diskPath"], name, seconds)
+
+
+def main() -> int:
+    folder = Path(os.environ["VMSHIFT_POD_DIR"])
+    try:
+        result = asyncio.run(_until_terminated(folder))
+    except (ConversionFailed, tools.ToolMissing, NotMounted, ova.UnreadableAppliance) as error:
+        return _fail(folder, str(error))
+    except OSError as error:
+        return _fail(folder, f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
+    except asyncio.CancelledError:
+        _fail(folder, "the conversion was terminated")
+        return TERMINATED
+    write_json(folder / RESULT_FILE, result)
+    print("Every disk is complete.", flush=True)
+    return 0
+
+
+async def _until_terminated(folder: Path) -> dict[str, Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await convert(Request.of(os.environ), folder)
+
+
+def _fail(folder: Path, why: str) -> int:
+    print(f"conversion failed: {why}", file=sys.stderr, flush=True)
+    write_json(folder / RESULT_FILE, {"error": why})
+    (folder / MESSAGE_FILE).write_text(why)
+    return 1
+
+
+async def convert(request: Request, folder: Path) -> dict[str, Any]:
+    """Convert the guest; the content of result.json. Raises ConversionFailed and the errors of what it uses."""
+    if request.source != "ova":
+        raise ConversionFailed(f"guests of source {request.source!r} cannot be converted here; 'ova' can")
+    mounts = Mounts.load(folder)
+    volumes = mounts.disks()
+    appliance = mounts.host_path(request.appliance)
+    disks = ova.disks(appliance)
+    if len(disks) != len(volumes):
+        raise ConversionFailed(f"the guest {request.vm} has {len(disks)} disks, but the pod has {len(volumes)} volumes for disks")
+    print(f"Converting {request.vm} from {request.appliance} into {len(volumes)} volumes", flush=True)
+    with _sizes_kept(volumes) as sizes, _scratch(folder / "scratch") as scratch:
+        _check_sizes(sizes, [disk.capacity for disk in disks])
+        output = scratch / "output"
+        output.mkdir()
+        for volume, disk in zip(volumes, disks, strict=True):
+            (output / f"{virt_v2v.GUEST}-sd{virt_v2v.disk_letters(disk.number)}").symlink_to(volume)
+
+        def changed(progress: Progress) -> None:
+            _check_sizes(sizes, _current_sizes(volumes))
+            percents = {str(index): progress.disks.get(disk.number, 0) for index, disk in enumerate(disks)}
+            write_json(folder / PROGRESS_FILE, {"stage": progress.stage, "disks": percents})
+
+        run = virt_v2v.Run(appliance, output, changed, lambda line: print(line, flush=True))
+        guest = await run.run(_environment(scratch), request.deadline)
+        _check_sizes(sizes, _current_sizes(volumes))
+    for volume in volumes:
+        with volume.open("rb") as file:
+            os.fsync(file.fileno())
+    return {"firmware": guest.firmware, "operatingSystem": guest.operating_system, "warnings": run.warnings}
+
+
+@contextlib.contextmanager
+def _sizes_kept(volumes: list[Path]) -> Iterator[dict[Path, int]]:
+    """virt-v2v cuts its output files to the size of the virtual disk; the volumes get theirs back, whatever happens."""
+    sizes = {volume: volume.stat().st_size for volume in volumes}
+    try:
+        yield sizes
+    finally:
+        for volume, size in sizes.items():
+            os.truncate(volume, size)
+
+
+def _current_sizes(volumes: list[Path]) -> list[int]:
+    """virt-v2v sizes its output before it copies the first byte, by what the disks really have."""
+    return [volume.stat().st_size for volume in volumes]
+
+
+def _check_sizes(volumes: Mapping[Path, int], disks: list[int]) -> None:
+    """A disk larger than its volume would lose its end."""
+    for number, (size, needed) in enumerate(zip(volumes.values(), disks, strict=True)):
+        if needed > size:
+            raise ConversionFailed(f"disk {number} of the guest has {needed} bytes, but its volume holds only {size}")
+
+
+@contextlib.contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """An empty folder for virt-v2v's overlays and sockets, by a path short enough for sockets; removed afterwards."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    short = folder
+    if len(os.fsencode(folder)) > _LONGEST_TMPDIR:
+        short = Path(tempfile.gettempdir()) / f"vmshift-{secrets.token_hex(4)}"
+        short.symlink_to(folder)
+    try:
+        yield short
+    finally:
+        if short != folder:
+            short.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """virt-v2v's environment: no credentials, temporary files in `scratch`, the appliance cached where libguestfs tools share it."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("V2V_")}
+    environment.setdefault("LIBGUESTFS_CACHEDIR", "/var/tmp")
+    return {**environment, **libguestfs_environment(), "TMPDIR": str(scratch), "VIRT_V2V_TMPDIR": str(scratch), "LC_ALL": "C.UTF-8"}
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Readers see the old content or the new one, never a part."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content))
+    partial.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""Appliances made on the spot, and a virt-v2v that says and writes what a test wants."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+OVF = """<?xml version="1.0"?>
+<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"
+  xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData">
+ <References>{files}</References>
+ <DiskSection><Info>disks</Info>{disks}</DiskSection>
+ <VirtualSystem ovf:id="vm"><Info>vm</Info><VirtualHardwareSection><Info>hw</Info>{drives}</VirtualHardwareSection></VirtualSystem>
+</Envelope>"""
+
+
+def _descriptor(listed: Sequence[str], attached: Sequence[str], blank: Sequence[str] = (), mebibytes: int = 1) -> bytes:
+    files = "".join(f'<File ovf:id="file-{disk}" ovf:href="{disk}.vmdk"/>' for disk in listed)
+    disks = "".join(
+        f'<Disk ovf:diskId="{disk}" ovf:capacity="{mebibytes}" ovf:capacityAllocationUnits="byte * 2^20" '
+        + ("/>" if disk in blank else f'ovf:fileRef="file-{disk}"/>')
+        for disk in listed
+    )
+    drives = "".join(
+        f"<Item><rasd:HostResource>ovf:/disk/{disk}</rasd:HostResource><rasd:InstanceID>{number}</rasd:InstanceID>"
+        f"<rasd:ResourceType>17</rasd:ResourceType></Item>"
+        for number, disk in enumerate(attached)
+    )
+    return OVF.format(files=files, disks=disks, drives=drives).encode()
+
+
+def _write_ova(path: Path, ovf: bytes, mode: str = "w") -> Path:
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+        for name, content in (("vm.ovf", ovf), ("a.vmdk", b"disk")):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+@pytest.fixture
+def descriptor() -> Callable[..., bytes]:
+    """descriptor(listed, attached, blank=(), mebibytes=1): an OVF that lists and attaches disks in the orders given."""
+    return _descriptor
+
+
+@pytest.fixture
+def write_ova() -> Callable[..., Path]:
+    """write_ova(path, ovf, mode="w"): an archive of that descriptor and a disk; returns its path."""
+    return _write_ova
+
+
+@pytest.fixture
+def virt_v2v(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put a virt-v2v into PATH: a real process that runs the shell script given.
+
+    In the script, `say TYPE TEXT` is a machine-readable message and $out the output folder.
+    """
+    folder = tmp_path / "bin"
+    folder.mkdir()
+
+    def install(script: str) -> None:
+        head = r"""#!/bin/sh
+for a in "$@"; do case $a in --machine-readable=fd:*) fd=${a#*fd:};; esac; [ "$previous" = -os ] && out=$a; previous=$a; done
+say() { printf '{ "message": "%s", "type": "%s" }\n' "$2" "$1" > /proc/self/fd/$fd; }
+"""
+        program = folder / "virt-v2v"
+        program.write_text(head + script)
+        program.chmod(0o755)
+
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return install

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.vmshift.mtv.controlplane.datapath import ova
+
+Make = Callable[..., bytes]
+Write = Callable[..., Path]
+
+
+def test_order_of_drives_may_differ_from_the_order_of_disks(tmp_path: Path, descriptor: Make, write_ova: Write) -> None:
+    path = write_ova(tmp_path / "a.ova", descriptor(["data", "root"], attached=["root", "data"]))
+    assert [disk.number for disk in ova.disks(path)] == [1, 0]
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
+def test_capacity_in_bytes_from_plain_and_compressed_archives(tmp_path: Path, mode: str, descriptor: Make, write_ova: Write) -> None:
+    path = write_ova(tmp_path / "a.ova", descriptor(["d"], ["d"], mebibytes=3), mode)
+    assert ova.disks(path) == [ova.ApplianceDisk(capacity=3 * 2**20, number=0)]
+
+
+def test_folder_with_one_descriptor(tmp_path: Path, descriptor: Make) -> None:
+    (tmp_path / "vm.ovf").write_bytes(descriptor(["d", "e"], ["d", "e"]))
+    assert len(ova.disks(tmp_path)) == 2
+    (tmp_path / "other.ovf").write_bytes(b"")
+    with pytest.raises(ova.UnreadableAppliance, match="has 2 OVF descriptors; one is needed"):
+        ova.disks(tmp_path)
+
+
+def test_disks_that_virt_v2v_would_not_write(tmp_path: Path, descriptor: Make, write_ova: Write) -> None:
+    with pytest.raises(ova.UnreadableAppliance, match="the disk e of the appliance a.ova is attached to no virtual machine"):
+        ova.disks(write_ova(tmp_path / "a.ova", descriptor(["d", "e"], ["d"])))
+    with pytest.raises(ova.UnreadableAppliance, match="the disk d of the appliance a.ova is blank"):
+        ova.disks(write_ova(tmp_path / "a.ova", descriptor(["d"], ["d"], blank=["d"])))
+
+
+def test_capacity_in_units_that_nobody_knows(tmp_path: Path, descriptor: Make, write_ova: Write) -> None:
+    with pytest.raises(ova.UnreadableAppliance, match="appliance a.ova is unusable: allocation unit 'byte [*] furlongs' is not understood"):
+        ova.disks(write_ova(tmp_path / "a.ova", descriptor(["d"], ["d"]).replace(b"2^20", b"furlongs")))
+
+
+@pytest.mark.parametrize(
+    ("ovf", "expected"),
+    [
+        (b"<Envelope", r"the appliance a.ova has a descriptor that is not well-formed XML \(line 1"),
+        (b'<!DOCTYPE x [<!ENTITY e "x">]><Envelope>&e;</Envelope>', "XML entities"),
+    ],
+)
+def test_unusable_descriptors(tmp_path: Path, write_ova: Write, ovf: bytes, expected: str) -> None:
+    with pytest.raises(ova.UnreadableAppliance, match=expected):
+        ova.disks(write_ova(tmp_path / "a.ova", ovf))
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive at all" * 100, b"\x1f\x8b\x08\x00" + b"x" * 100])
+def test_files_that_are_no_appliance(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.ova").write_bytes(content)
+    with pytest.raises(ova.UnreadableAppliance, match="a.ova is no OVA file"):
+        ova.disks(tmp_path / "a.ova")
+
+
+def test_archive_that_ends_early(tmp_path: Path, descriptor: Make, write_ova: Write) -> None:
+    path = write_ova(tmp_path / "a.ova", descriptor(["d"], ["d"]))
+    path.write_bytes(path.read_bytes()[:700])
+    with pytest.raises(ova.UnreadableAppliance):
+        ova.disks(path)
+
+
+def test_absent_file(tmp_path: Path) -> None:
+    with pytest.raises(ova.UnreadableAppliance, match="cannot read the appliance b.ova: No such file or directory"):
+        ova.disks(tmp_path / "b.ova")
