@@ -1,0 +1,145 @@
+"""The items of one provider: a snapshot of a source, or the live objects of this cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.vmshift.mtv.plugins.module_utils import concerns
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources import Collected, openshift, ova
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+    from ansible_collections.vmshift.mtv.controlplane.inventory.collectors import Collector
+
+Object = dict[str, Any]
+
+#: Collections of each provider type that is read here.
+COLLECTIONS: Mapping[str, tuple[str, ...]] = {"ova": ova.COLLECTIONS, "openshift": tuple(openshift.COLLECTIONS)}
+
+
+class ProviderInventory:
+    """What the inventory knows of one provider. Items are in full detail, as the Inventory service emits them; read only."""
+
+    def __init__(self, provider: Object) -> None:
+        self.provider = provider
+        self.type: str = provider["spec"].get("type", "")
+        self.uid: str = provider["metadata"]["uid"]
+        self.problems: list[str] = []
+        self.ready = asyncio.Event()
+
+    @property
+    def loaded(self) -> bool:
+        """The source was read completely at least once."""
+        return self.ready.is_set()
+
+    def collection(self, name: str) -> list[Object]:
+        """All items of a collection ("vms", "networks", …). Raises KeyError for one that this type does not have."""
+        raise NotImplementedError
+
+    def item(self, collection: str, id: str) -> Object | None:
+        return next((item for item in self.collection(collection) if item["id"] == id), None)
+
+    def find(self, collection: str, ref: Mapping[str, Any]) -> list[Object]:
+        """What a reference {id, name, namespace} means: id wins; several when a name is ambiguous."""
+        if ref.get("id"):
+            item = self.item(collection, ref["id"])
+            return [item] if item else []
+        namespace, name = ref.get("namespace") or "", ref.get("name") or ""
+        if self.type == "openshift" and not namespace and "/" in name:
+            namespace, _, name = name.partition("/")
+        named = [item for item in self.collection(collection) if item["name"] == name]
+        return [item for item in named if not namespace or item.get("namespace", namespace) == namespace]
+
+    def workload(self, vm_id: str) -> Object:
+        """A VM with all that it refers to, as validation rules and builders get it. Raises KeyError."""
+        vm = self.item("vms", vm_id)
+        if vm is None:
+            raise KeyError(vm_id)
+        return {**{key: value for key, value in vm.items() if key != "path"}, "selfLink": self.link("workloads", vm_id)}
+
+    def link(self, collection: str, id: str) -> str:
+        return f"providers/{self.type}/{self.uid}/{collection}/{id}"
+
+
+class Snapshot(ProviderInventory):
+    """A source as it was read last."""
+
+    def __init__(self, provider: Object, collector: Collector) -> None:
+        super().__init__(provider)
+        self.collector = collector
+        self._read: dict[str, list[Object]] = {name: [] for name in COLLECTIONS[self.type]}
+        self._items: dict[str, dict[str, Object]] = {name: {} for name in COLLECTIONS[self.type]}
+        self._revisions: dict[str, int] = {}
+
+    def collection(self, name: str) -> list[Object]:
+        return list(self._items[name].values())
+
+    def item(self, collection: str, id: str) -> Object | None:
+        return self._items[collection].get(id)
+
+    def revision(self, vm_id: str) -> int:
+        """How often the VM was seen changed; 1 for a new one, 0 for an unknown one."""
+        return self._revisions.get(vm_id, 0)
+
+    def update(self, collected: Collected) -> list[tuple[str, Object | None]]:
+        """Take over a new reading: changed VMs get a new revision and are validated. Returns (collection, VM or None) that changed."""
+        self.problems = collected.problems
+        changes: list[tuple[str, Object | None]] = []
+        for name, read in collected.resources.items():
+            if read != self._read[name]:
+                changes += self._replace(name, read)
+                self._read[name] = read
+        return changes
+
+    def _replace(self, name: str, read: list[Object]) -> list[tuple[str, Object | None]]:
+        old, before = self._items[name], {item["id"]: item for item in self._read[name]}
+        new: dict[str, Object] = {}
+        changes: list[tuple[str, Object | None]] = []
+        for item in read:
+            id = item["id"]
+            if before.get(id) == item:
+                new[id] = old[id]
+                continue
+            new[id] = {**item, "selfLink": self.link(name, id)}
+            if name == "vms":
+                self._validate(new[id])
+                changes.append((name, new[id]))
+        self._items[name] = new
+        if name == "vms":
+            self._revisions = {id: revision for id, revision in self._revisions.items() if id in new}
+        if name != "vms" or old.keys() - new.keys():
+            changes.append((name, None))
+        return changes
+
+    def _validate(self, vm: Object) -> None:
+        self._revisions[vm["id"]] = revision = self.revision(vm["id"]) + 1
+        if concerns.rules_version(self.type):
+            answer = concerns.validate(self.type, vm)
+            vm.update(concerns=answer["concerns"], policyVersion=answer["rules_version"], revisionValidated=revision)
+
+
+class Live(ProviderInventory):
+    """The cluster that this control plane is: each look is at its present objects."""
+
+    def __init__(self, provider: Object, api: Api, only_namespace: str = "") -> None:
+        super().__init__(provider)
+        self._api = api
+        self._only = only_namespace
+        self.ready.set()
+
+    def collection(self, name: str) -> list[Object]:
+        collection = openshift.COLLECTIONS[name]
+        instances = self._objects(openshift.INSTANCES) if name == "vms" else []
+        found = openshift.items(collection, self._objects(collection), instances)
+        return [{**item, "selfLink": self.link(name, item["id"])} for item in found]
+
+    def _objects(self, collection: openshift.Collection) -> list[Object]:
+        kind = self._api.registry.by_kind(collection.api_version, collection.kind)
+        if kind is None:  # not installed here
+            return []
+        if self._only and collection.kind == "Namespace":
+            namespace = self._api.find(kind, None, self._only)
+            return [namespace] if namespace else []
+        return self._api.list(kind, self._only if self._only and collection.namespaced else None)
