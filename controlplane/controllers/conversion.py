@@ -1,0 +1,144 @@
+"""Conversion: a pod that runs virt-v2v, and what has become of it (facts 1.8, 2.7)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import ADVISORY, CRITICAL, REQUIRED, Conditions, now
+from ansible_collections.vmshift.mtv.controlplane.controllers.reporting import report
+from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Reconciler
+from ansible_collections.vmshift.mtv.controlplane.migration import conversions, labels
+from ansible_collections.vmshift.mtv.controlplane.migration.settings import settings
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.context import Context
+
+Object = dict[str, Any]
+
+PENDING_TIMEOUT = 300.0  # seconds a pod may take to start
+SOON, POLL = 0.05, 3.0
+
+CREATING_POD, POD_RUNNING, FINISHED = "CreatingPod", "PodRunning", "Finished"
+SAYS = {
+    CREATING_POD: "Creating the conversion pod.",
+    POD_RUNNING: "Conversion pod is running.",
+    FINISHED: "Finalizing conversion.",
+}
+RUNNING, SUCCEEDED, FAILED, CANCELED = "Running", "Succeeded", "Failed", "Canceled"
+
+
+class ConversionReconciler(Reconciler):
+    kind = "Conversion"
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._begun = time.time()
+
+    def triggers(self) -> Mapping[str, Callable[[Object], Iterable[Key]]]:
+        return {"Pod": self._of_pod}
+
+    def _of_pod(self, pod: Object) -> Iterable[Key]:
+        name = pod["metadata"].get("labels", {}).get(labels.CONVERSION)
+        if name:
+            found = [c for c in self.context.api.list("Conversion") if c["metadata"]["name"] == name]
+            # One that is gone has left its name only; its pod is to go too.
+            yield from ((c["metadata"]["namespace"], name) for c in found) if found else (("", name),)
+
+    async def reconcile(self, namespace: str, name: str) -> float | None:
+        conversion = self.context.api.find("Conversion", namespace, name)
+        if conversion is None:
+            self._delete_orphans(name)
+            return None
+        status = conversion.get("status") or {}
+        if status.get("phase") in (SUCCEEDED, FAILED, CANCELED):
+            return None
+        conditions = Conditions(status.get("conditions") or ())
+        if not status.get("stage"):
+            self._validate(conversion, conditions)
+            if conditions.blocked:
+                report(self.context.api, conversion, conditions, "conversion")
+                return POLL
+        return self._follow(conversion, conditions)
+
+    def _validate(self, conversion: Object, conditions: Conditions) -> None:
+        spec = conversion["spec"]
+        secret = (spec.get("connection") or {}).get("secret") or {}
+        problems = (
+            ("TypeNotValid", spec["type"] != conversions.REMOTE, f"Conversions of type `{spec['type']}` are not available here."),
+            ("TargetNamespaceNotSet", not spec.get("targetNamespace"), "The target namespace is not set."),
+            ("VMNotSet", not (spec["vm"].get("id") or spec["vm"].get("name")), "The VM is not set."),
+            ("DisksNotSet", not spec.get("disks"), "The disks are not set."),
+            ("ConnectionNotSet", not secret.get("name"), "The connection secret is not set."),
+        )
+        for type, wrong, message in problems:
+            if wrong:
+                conditions.set(type, CRITICAL, message, reason="NotSet" if type != "TypeNotValid" else "NotSupported")
+        if secret.get("name") and not self.context.api.find("Secret", secret.get("namespace"), secret["name"]):
+            conditions.set("ConnectionSecretNotSet", CRITICAL, "The connection secret was not found.", reason="NotFound")
+
+    def _follow(self, conversion: Object, conditions: Conditions) -> float | None:
+        """One stage further, when the pod has come that far; a stage a look, so that each can be seen."""
+        status = conversion.get("status") or {}
+        stage, pod = status.get("stage"), self._pod(conversion)
+        if pod is None and stage:
+            return self._end(conversion, conditions, FAILED, "conversion pod not found")
+        if pod is None:
+            pod = self.context.api.create(conversions.pod(conversion, settings(self.context)))
+        phase = pod.get("status", {}).get("phase", "Pending")
+        if stage is None:
+            return self._stage(conversion, conditions, CREATING_POD, pod)
+        if stage == CREATING_POD:
+            if phase != "Pending":
+                return self._stage(conversion, conditions, POD_RUNNING, pod)
+            if self._pending_for(pod) > PENDING_TIMEOUT:
+                return self._end(conversion, conditions, FAILED, "conversion pod is pending for too long")
+        elif stage == POD_RUNNING and phase in (SUCCEEDED, FAILED):
+            return self._stage(conversion, conditions, FINISHED, pod)
+        elif stage == FINISHED:
+            return self._end(conversion, conditions, phase, "conversion pod failed")
+        conditions.keep("Advisory")
+        report(self.context.api, conversion, conditions, "conversion")
+        return POLL
+
+    def _pod(self, conversion: Object) -> Object | None:
+        found = self.context.api.list("Pod", conversion["spec"]["targetNamespace"], conversions.pod_labels(conversion))
+        return found[0] if found else None
+
+    def _pending_for(self, pod: Object) -> float:
+        """Seconds; a control plane that was down for long first gives the pod its chance."""
+        created = datetime.fromisoformat(pod["metadata"]["creationTimestamp"].replace("Z", "+00:00")).timestamp()
+        return time.time() - max(created, self._begun)
+
+    def _stage(self, conversion: Object, conditions: Conditions, stage: str, pod: Object) -> float:
+        status = conversion.get("status") or {}
+        # A condition whose type is "Advisory": that is what Forklift calls it.
+        conditions.set("Advisory", ADVISORY, SAYS[stage])
+        fields = {
+            "phase": RUNNING,
+            "stage": stage,
+            "message": SAYS[stage],
+            "pod": {"namespace": pod["metadata"]["namespace"], "name": pod["metadata"]["name"]},
+            "startTime": status.get("startTime") or now(),
+        }
+        report(self.context.api, conversion, conditions, "conversion", fields)
+        return SOON
+
+    def _end(self, conversion: Object, conditions: Conditions, phase: str, why: str) -> None:
+        if phase == SUCCEEDED:
+            message = "The conversion has completed successfully."
+            conditions.set("Ready", REQUIRED, message)
+        else:
+            message = f"The conversion has failed: {why}"
+            conditions.set("ConversionFailed", CRITICAL, message)
+        fields = {"phase": phase, "stage": FINISHED, "message": message, "completionTime": now()}
+        report(self.context.api, conversion, conditions, "conversion", fields)
+
+    def _delete_orphans(self, name: str) -> None:
+        """Pods of a Conversion that is gone. They cannot have it for an owner: it may live in another namespace."""
+        names = {c["metadata"]["name"] for c in self.context.api.list("Conversion")}
+        for pod in self.context.api.list("Pod", None, {labels.CONVERSION: name}):
+            if name not in names:
+                self.context.api.delete("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"])

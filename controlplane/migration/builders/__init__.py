@@ -1,0 +1,1 @@
+"""From a source VM to a VirtualMachine object: pure functions (facts 3.14)."""

@@ -1,0 +1,98 @@
+"""Child objects of a VM's run: looked for by their labels, and made only when they are not there.
+
+So a phase can be entered again at any time, also after the control plane was killed in the middle of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
+from ansible_collections.vmshift.mtv.controlplane.migration import labels
+from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+    from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
+
+Object = dict[str, Any]
+
+ALREADY_EXISTS = "AlreadyExists"
+
+
+def present(api: Api, kind: str, namespace: str | None, wanted: dict[str, str]) -> Object | None:
+    """The first object with these labels that is not on its way out."""
+    return next((obj for obj in api.list(kind, namespace, wanted) if "deletionTimestamp" not in obj["metadata"]), None)
+
+
+def ensure(api: Api, kind: str, namespace: str, wanted: dict[str, str], make: Callable[[], Object]) -> Object:
+    """The object with these labels; made, with just these, when there is none. `make` returns it without metadata.labels and namespace."""
+    found = present(api, kind, namespace, wanted)
+    if found:
+        return found
+    new = make()
+    new["metadata"].update(namespace=namespace, labels=wanted)
+    return create(api, new)
+
+
+def create(api: Api, new: Object) -> Object:
+    """Create an object. Raises PhaseError when one of that name is there already and is somebody else's."""
+    try:
+        return api.create(new)
+    except ApiError as error:
+        if error.reason != ALREADY_EXISTS:
+            raise
+        meta = new["metadata"]
+        raise PhaseError(
+            f"{new['kind']} {meta['namespace']}/{meta['name']} already exists and does not belong to this migration."
+        ) from None
+
+
+def secret(work: VmRun, purpose: str) -> Object:
+    """The Secret "isDV" or "isV2V" with what the source wants there."""
+    wanted = {**work.labels, purpose: "true"}
+    data = work.run.source.secret_data(purpose)
+    body: Object = {"apiVersion": "v1", "kind": "Secret", "metadata": {"generateName": work.child_name}, "type": "Opaque"}
+    return ensure(work.api, "Secret", work.namespace, wanted, lambda: {**body, **({"data": data} if data else {})})
+
+
+def config_map(work: VmRun) -> Object:
+    body: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": work.child_name}}
+    return ensure(work.api, "ConfigMap", work.namespace, work.labels, lambda: body)
+
+
+def claims(work: VmRun) -> dict[str, Object]:
+    """Disk source -> PVC."""
+    found = work.api.list("PersistentVolumeClaim", work.namespace, work.labels)
+    return {pvc["metadata"].get("annotations", {}).get(labels.DISK_SOURCE, ""): pvc for pvc in found}
+
+
+def data_volumes(work: VmRun) -> dict[str, Object]:
+    """Disk source -> DataVolume."""
+    found = work.api.list("DataVolume", work.namespace, work.labels)
+    return {volume["metadata"].get("annotations", {}).get(labels.DISK_SOURCE, ""): volume for volume in found}
+
+
+def claims_in_order(work: VmRun) -> list[Object]:
+    """The PVC of each disk, in the order of the guest's disks. Raises PhaseError for a disk without one."""
+    found = claims(work)
+    for disk in work.disks:
+        if disk.source not in found:
+            raise PhaseError(f"Disk {disk.source} has no PersistentVolumeClaim.")
+    return [found[disk.source] for disk in work.disks]
+
+
+def conversion(work: VmRun) -> Object | None:
+    """The Conversion of this run; it lives beside the plan."""
+    found = work.api.list("Conversion", work.plan["metadata"]["namespace"], {**work.labels, labels.APP: labels.VIRT_V2V})
+    return found[0] if found else None
+
+
+def conversion_pod(work: VmRun) -> Object | None:
+    found = work.api.list("Pod", work.namespace, {**work.labels, labels.APP: labels.VIRT_V2V})
+    return found[0] if found else None
+
+
+def bound(pvc: Object) -> bool:
+    return pvc.get("status", {}).get("phase") == "Bound"

@@ -1,0 +1,90 @@
+"""Taking away what runs made: of a VM tried again, canceled, succeeded or archived; of a plan that is gone (facts 3.10).
+
+Nothing that a VirtualMachine of a succeeded migration needs is ever touched.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import NotFound
+from ansible_collections.vmshift.mtv.controlplane.migration import labels
+from ansible_collections.vmshift.mtv.controlplane.migration.sources import ova_store
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+
+Object = dict[str, Any]
+
+TARGET = ("VirtualMachine", "DataVolume", "PersistentVolumeClaim")
+HELPERS = ("Secret", "ConfigMap")
+
+
+def after_success(api: Api, plan: Object, vm: Object) -> None:
+    """What nobody needs once the VM is there. The conversion's pod stays for its log, unless the plan says otherwise."""
+    wanted = labels.of_vm(plan, vm["id"])
+    _delete_pods(api, plan, {**wanted, labels.APP: labels.CONSUMER})
+    if plan["spec"].get("deleteGuestConversionPod"):
+        _delete_conversions(api, plan, wanted)
+    for kind in HELPERS:
+        api.delete_all(kind, plan["spec"]["targetNamespace"], wanted)
+
+
+def of_vm(api: Api, plan: Object, vm: Object, *, succeeded: bool) -> bool:
+    """All that is left of a VM's runs; the target too when it did not succeed and the plan wants failed ones deleted.
+
+    True when nothing is left; False while something is still on its way out: a pod may go on writing until then.
+    """
+    wanted = labels.of_vm(plan, vm["id"])
+    namespace = plan["spec"]["targetNamespace"]
+    _delete_conversions(api, plan, wanted)
+    _delete_pods(api, plan, wanted)
+    left = api.list("Pod", namespace, wanted)
+    if not succeeded and _deletes_failed(plan, vm):
+        for kind in TARGET:
+            left += _delete_target(api, kind, namespace, wanted)
+    for kind in HELPERS:
+        api.delete_all(kind, namespace, wanted)
+    left += ova_store.remove(api, plan, vm["id"])
+    return not left
+
+
+def _deletes_failed(plan: Object, vm: Object) -> bool:
+    return bool(plan["spec"].get("deleteVmOnFailMigration") or vm.get("deleteVmOnFailMigration"))
+
+
+def _delete_target(api: Api, kind: str, namespace: str, wanted: dict[str, str]) -> list[Object]:
+    propagation = "Foreground" if kind == "VirtualMachine" else "Background"
+    for obj in api.list(kind, namespace, wanted):
+        _delete(api, obj, propagation)
+    return api.list(kind, namespace, wanted)
+
+
+def _delete_conversions(api: Api, plan: Object, wanted: dict[str, str]) -> None:
+    """The Conversions and their pods."""
+    api.delete_all("Conversion", plan["metadata"]["namespace"], {**wanted, labels.APP: labels.VIRT_V2V})
+    _delete_pods(api, plan, {**wanted, labels.APP: labels.VIRT_V2V})
+
+
+def _delete_pods(api: Api, plan: Object, wanted: dict[str, str]) -> None:
+    api.delete_all("Pod", plan["spec"]["targetNamespace"], wanted)
+
+
+def _delete(api: Api, obj: Object, propagation: str = "Background") -> None:
+    meta = obj["metadata"]
+    with suppress(NotFound):  # went together with its owner
+        api.delete(obj["kind"], meta.get("namespace"), meta["name"], propagation=propagation, uid=meta["uid"])
+
+
+def of_absent_plan(api: Api, namespace: str, name: str, *, except_uid: str = "") -> None:
+    """What plans of that name left behind, but for the plan of `except_uid`. Migrated VMs and their PVCs stay."""
+    wanted = labels.of_named_plan(namespace, name)
+    for kind in ("Conversion", "Pod", "DataVolume", "PersistentVolumeClaim", *HELPERS, "PersistentVolume"):
+        for obj in api.list(kind, None, wanted):
+            if obj["metadata"]["labels"].get(labels.PLAN) != except_uid and not _belongs_to_vm(obj):
+                _delete(api, obj)
+
+
+def _belongs_to_vm(obj: Object) -> bool:
+    return any(owner["kind"] == "VirtualMachine" for owner in obj["metadata"].get("ownerReferences", ()))

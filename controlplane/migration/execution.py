@@ -1,0 +1,213 @@
+"""One pass over a run: what has begun goes on, what waits begins as far as there is room, and the run ends when all VMs have (facts 3.1).
+
+A pass changes the plan's status in memory; whoever calls stores it. Side effects of a pass that is lost with the process
+are found again by the next one.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
+from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import now
+from ansible_collections.vmshift.mtv.controlplane.migration import cleanup, history, pipeline, scheduling
+from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import COMPLETED
+from ansible_collections.vmshift.mtv.controlplane.migration.phases import PHASES
+from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError, Run, VmRun
+
+log = logging.getLogger(__name__)
+
+Object = dict[str, Any]
+
+CANCELED_MESSAGE = "The migration has been canceled."
+
+
+def go_on(run: Run) -> bool:
+    """One pass. True when something changed its phase, so that the next pass need not wait."""
+    begun = not history.holds(run.snapshot, history.EXECUTING)
+    if begun:
+        _begin(run)
+    before = _phases(run)
+    for vm in [vm for vm in run.vms if scheduling.under_way(vm) or (scheduling.waiting(vm) and _is_canceled(run, vm))]:
+        _run(run, vm)
+    for vm in _admitted(run):
+        pipeline.start(vm)
+        _run(run, vm)
+    _end(run)
+    return begun or before != _phases(run)
+
+
+def _phases(run: Run) -> list[tuple[str, bool]]:
+    return [(vm["phase"], "completed" in vm) for vm in run.vms]
+
+
+def _admitted(run: Run) -> list[Object]:
+    """The VMs that begin in this pass."""
+    if not any(scheduling.waiting(vm) for vm in run.vms):
+        return []
+    limit = run.settings.max_vm_inflight
+    chosen = scheduling.choose(run.vms, scheduling.in_other_plans(run.api.list("Plan"), run.plan), limit)
+    scheduling.mark(run.vms, chosen, limit)
+    return chosen
+
+
+# Beginning
+
+
+def _begin(run: Run) -> None:
+    _ensure_namespace(run)
+    cleanup.of_absent_plan(run.api, run.plan["metadata"]["namespace"], run.plan["metadata"]["name"], except_uid=run.plan["metadata"]["uid"])
+    old = {vm["id"]: vm for vm in run.vms if vm.get("id")}
+    run.status["vms"] = [_fresh_or_kept(run, spec, old) for spec in run.spec["vms"]]
+    run.status["started"] = now()
+    run.status.pop("completed", None)
+    history.turn(run.snapshot, history.EXECUTING, "The plan is EXECUTING.")
+
+
+def _ensure_namespace(run: Run) -> None:
+    if run.api.find("Namespace", None, run.target_namespace) is None:
+        run.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": run.target_namespace}})
+
+
+def _fresh_or_kept(run: Run, spec: Object, old: dict[str, Object]) -> Object:
+    """The status of a VM at the begin of a run: a VM that has succeeded before keeps its own, any other starts anew."""
+    source_vm = run.source.find(spec)
+    if source_vm is None:
+        lost: Object = {**spec, "phase": COMPLETED, "pipeline": []}
+        _cancel(lost, "NotFound", "VM was not found in inventory.")
+        return lost
+    kept = old.get(source_vm["id"])
+    if kept and history.holds(kept, history.SUCCEEDED):
+        return kept
+    fresh: Object = {"luks": {}, **spec, "id": source_vm["id"], "name": source_vm["name"], "phase": run.itinerary[0].phase, "pipeline": []}
+    try:
+        disks = [(disk.source, disk.size) for disk in VmRun(run, fresh, source_vm).disks]
+    except PhaseError as error:
+        _fail(fresh, error.reasons)
+        return fresh
+    fresh["pipeline"] = pipeline.build(run.itinerary, disks)
+    return fresh
+
+
+# Going on
+
+
+def _run(run: Run, vm: Object) -> None:
+    """Take one VM as far as one pass takes it."""
+    if vm["phase"] != COMPLETED and _is_canceled(run, vm):
+        _cancel(vm, "UserRequested", CANCELED_MESSAGE)
+        vm["phase"] = COMPLETED
+    elif vm["phase"] == COMPLETED:
+        _settle(run, vm)
+    else:
+        source_vm = run.source.find({"id": vm["id"], "name": vm["name"]})
+        if source_vm is None:
+            _cancel(vm, "NotFound", "VM was not found in inventory.")
+            vm["phase"] = COMPLETED
+        else:
+            _run_phase(VmRun(run, vm, source_vm))
+
+
+def _is_canceled(run: Run, vm: Object) -> bool:
+    return any(refers_to(ref, vm) for ref in run.migration["spec"].get("cancel") or ())
+
+
+def refers_to(ref: Object, vm: Object) -> bool:
+    """A reference {id, name} means this VM; the id wins."""
+    return ref["id"] == vm.get("id") if ref.get("id") else ref.get("name") == vm.get("name")
+
+
+def _run_phase(work: VmRun) -> None:
+    vm = work.vm
+    try:
+        if PHASES[vm["phase"]](work):
+            pipeline.advance(vm, work.run.itinerary)
+    except PhaseError as error:
+        pipeline.add_error(work.step, work.step["phase"], error.reasons)
+    except ApiError as error:
+        if error.code >= 500:
+            raise  # of this machine, not of this VM
+        if error.code == 409:
+            return  # somebody else changed it first: the next pass sees how
+        pipeline.add_error(work.step, work.step["phase"], [error.message])
+    except OSError:
+        raise
+    except Exception as error:
+        log.exception("plan %s, VM %s, phase %s", work.plan["metadata"]["name"], vm["name"], vm["phase"])
+        pipeline.add_error(work.step, work.step["phase"], [f"Unexpected error in phase {vm['phase']}: {type(error).__name__}: {error}"])
+    pipeline.roll_up(vm)
+    if "error" in vm:
+        _fail(vm, vm["error"]["reasons"])
+    elif vm["phase"] == COMPLETED:
+        history.turn(vm, history.SUCCEEDED, "The VM migration has SUCCEEDED.")
+        cleanup.after_success(work.api, work.plan, vm)
+        pipeline.complete(vm)
+
+
+def _fail(vm: Object, reasons: tuple[str, ...] | list[str]) -> None:
+    """Nothing is cleaned up now, so that what went wrong can be looked at; that is done by the next attempt, or when archived."""
+    pipeline.add_error(vm, vm["phase"], reasons)
+    history.turn(vm, history.FAILED, "The VM migration has FAILED.")
+    vm.pop("completed", None)  # until the next pass
+    vm["phase"] = COMPLETED
+    pipeline.start(vm)
+
+
+def _cancel(vm: Object, reason: str, message: str) -> None:
+    history.turn(vm, history.CANCELED, message, reason=reason)
+    history.drop(vm, scheduling.PENDING)
+    pipeline.start(vm)
+
+
+def _settle(run: Run, vm: Object) -> None:
+    """A VM that failed or was canceled comes to its end; a canceled one leaves nothing."""
+    if history.holds(vm, history.CANCELED):
+        _undo(run.source, run.api, run.plan, vm)
+    pipeline.complete(vm)
+
+
+def _undo(source: Any, api: Any, plan: Object, vm: Object) -> None:
+    """Take a canceled VM back to where it was."""
+    if vm.get("id"):
+        cleanup.of_vm(api, plan, vm, succeeded=False)
+        source_vm = source.find({"id": vm["id"]}) if source and vm.get("restorePowerState") == "On" else None
+        if source_vm:
+            source.power_on(source_vm)
+    pipeline.end_begun_steps(vm)
+
+
+# Ending
+
+
+def _end(run: Run) -> None:
+    if not all("completed" in vm for vm in run.vms):
+        return
+    run.status["completed"] = now()
+    if any(history.holds(vm, history.FAILED) for vm in run.vms):
+        history.turn(run.snapshot, history.FAILED, "The plan execution has FAILED.")
+    elif any(history.holds(vm, history.SUCCEEDED) for vm in run.vms):
+        history.turn(run.snapshot, history.SUCCEEDED, "The plan execution has SUCCEEDED.")
+    else:
+        history.turn(run.snapshot, history.CANCELED, "The plan execution has been CANCELED.")
+
+
+def cancel_all(api: Any, plan: Object, source: Any, snapshot: Object, *, reason: str, message: str) -> None:
+    """End a run from outside: its Migration is gone, or an object it runs with has become another one."""
+    for vm in plan["status"]["migration"].get("vms") or ():
+        if not history.holds(vm, history.SUCCEEDED, history.FAILED, history.CANCELED):
+            _cancel(vm, "Modified", CANCELED_MESSAGE)
+            _undo(source, api, plan, vm)
+            pipeline.complete(vm)
+    history.turn(snapshot, history.CANCELED, message, reason=reason)
+
+
+def fail_all(plan: Object, snapshot: Object, why: str) -> None:
+    """End a run that a validation blocker holds up for too long."""
+    message = f"The migration has FAILED due to a validation blocker: {why}"
+    for vm in plan["status"]["migration"].get("vms") or ():
+        if "completed" not in vm:
+            _fail(vm, [message])
+            pipeline.complete(vm)
+    plan["status"]["migration"]["completed"] = now()
+    history.turn(snapshot, history.FAILED, message)

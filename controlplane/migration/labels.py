@@ -1,0 +1,39 @@
+"""How what belongs to one VM of one run of a plan is recognised (facts 3.7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Object = dict[str, Any]
+
+PLAN, PLAN_NAME, PLAN_NAMESPACE = "plan", "plan-name", "plan-namespace"
+MIGRATION, VM_ID, RESOURCE = "migration", "vmID", "resource"
+APP = "forklift.app"
+VIRT_V2V, CONSUMER = "virt-v2v", "consumer"  # values of APP
+CONVERSION_TYPE, CONVERSION = "conversion-type", "conversion"
+GUEST_CONVERTED = "guestConverted"
+OVA_STORE = "ova"
+
+#: Which source disk a DataVolume or PVC is for.
+DISK_SOURCE = "forklift.konveyor.io/disk-source"
+DISPLAY_NAME, ORIGINAL_ID = "openshift.io/display-name", "original-ID"
+
+
+def of_named_plan(namespace: str, name: str) -> dict[str, str]:
+    """What all children of a plan carry, also of one that is gone and has left only its name."""
+    return {PLAN_NAME: name, PLAN_NAMESPACE: namespace}
+
+
+def of_plan(plan: Object) -> dict[str, str]:
+    meta = plan["metadata"]
+    return {PLAN: meta["uid"], **of_named_plan(meta["namespace"], meta["name"])}
+
+
+def of_vm(plan: Object, vm_id: str) -> dict[str, str]:
+    """Children of one VM of `plan`, of whichever run."""
+    return {**of_plan(plan), RESOURCE: "vm-config", VM_ID: vm_id}
+
+
+def of_run(plan: Object, migration_uid: str, vm_id: str) -> dict[str, str]:
+    """Children of one VM in one run: Forklift's *vmLabels*."""
+    return {**of_vm(plan, vm_id), MIGRATION: migration_uid}

@@ -1,0 +1,30 @@
+"""What is done in each phase of an itinerary. A function returns True when its phase is over, False to be called again later.
+
+It may be entered any number of times, also after a restart in the middle, and raises PhaseError when the VM cannot be migrated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ansible_collections.vmshift.mtv.controlplane.migration import itineraries
+from ansible_collections.vmshift.mtv.controlplane.migration.phases import conversion, disks, power, start, target
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
+
+Phase = Callable[["VmRun"], bool]
+
+PHASES: dict[str, Phase] = {
+    itineraries.STARTED: start.begin,
+    itineraries.STORE_POWER_STATE: power.store_state,
+    itineraries.POWER_OFF_SOURCE: power.turn_off,
+    itineraries.WAIT_FOR_POWER_OFF: power.is_off,
+    itineraries.CREATE_DATA_VOLUMES: disks.create,
+    itineraries.ALLOCATE_DISKS: disks.allocate,
+    itineraries.CREATE_GUEST_CONVERSION_POD: conversion.create,
+    itineraries.CONVERT_GUEST: conversion.convert,
+    itineraries.COPY_DISKS_VIRT_V2V: conversion.copy,
+    itineraries.CREATE_VM: target.create,
+}

@@ -1,0 +1,94 @@
+"""The guest converted and its disks written by virt-v2v: asked for with a Conversion, followed through its pod (facts 3.6, 3.9)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.vmshift.mtv.controlplane.cluster import pods
+from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import Conditions
+from ansible_collections.vmshift.mtv.controlplane.migration import children, conversions, pipeline
+from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
+
+Object = dict[str, Any]
+
+FAILED = "Guest conversion failed. See pod logs for details."
+
+
+def create(work: VmRun) -> bool:
+    if children.conversion(work):
+        return True
+    wanted = work.run.source.conversion(work)
+    if wanted is None:
+        return False
+    secret = children.secret(work, "isV2V")
+    children.create(work.api, conversions.conversion(work, wanted, secret["metadata"]["name"]))
+    return True
+
+
+def convert(work: VmRun) -> bool:
+    """Over when virt-v2v copies: it changes the guest first, in an overlay, and writes the disks after that."""
+    pod = _pod(work)
+    return pod is not None and (_succeeded(pod) or any(_percents(work, pod)))
+
+
+def copy(work: VmRun) -> bool:
+    pod = _pod(work)
+    if pod is None:
+        return False
+    done = _succeeded(pod)
+    tasks = work.step["tasks"]
+    for task, percent in zip(tasks, [100.0] * len(tasks) if done else _percents(work, pod), strict=False):
+        pipeline.set_progress(task, percent)
+    if done:
+        _take_over_result(work, pods.conversion_result(work.run.context.state, pod["metadata"]["uid"]) or {})
+    return done
+
+
+def _pod(work: VmRun) -> Object | None:
+    """The conversion pod; None while there is none. Raises PhaseError once it is clear that it will not succeed."""
+    pod, conversion = children.conversion_pod(work), children.conversion(work)
+    if pod and pod.get("status", {}).get("phase") == "Failed":
+        raise PhaseError(FAILED, *_why(work, pod))
+    if pod is None or not _succeeded(pod):
+        if conversion is None:
+            raise PhaseError("The Conversion of this VM is gone.")
+        if conversion.get("status", {}).get("phase") == "Failed":
+            raise PhaseError(conversion["status"]["message"])
+    return pod
+
+
+def _succeeded(pod: Object) -> bool:
+    return pod.get("status", {}).get("phase") == "Succeeded"
+
+
+def _why(work: VmRun, pod: Object) -> list[str]:
+    """The error in one line: as the conversion program left it, else as its container ended."""
+    result = pods.conversion_result(work.run.context.state, pod["metadata"]["uid"]) or {}
+    containers = pod["status"].get("containerStatuses") or ()
+    ends = [container["state"]["terminated"] for container in containers if container.get("state", {}).get("terminated")]
+    found = result.get("error") or next((end["message"] for end in ends if end.get("message")), "") or pod["status"].get("message", "")
+    return [found] if found else []
+
+
+def _percents(work: VmRun, pod: Object) -> list[float]:
+    """Percent copied of each disk."""
+    progress = pods.conversion_progress(work.run.context.state, pod["metadata"]["uid"]) or {}
+    percents = progress.get("disks") or {}
+    return [float(percents.get(str(index), 0)) for index in range(len(work.disks))]
+
+
+def _take_over_result(work: VmRun, result: Object) -> None:
+    if result.get("firmware"):
+        work.vm["firmware"] = "uefi" if result["firmware"] in ("efi", "uefi") else "bios"
+    work.vm["detectedBootDisk"] = 0
+    if result.get("operatingSystem"):
+        work.vm["operatingSystem"] = result["operatingSystem"]
+    warnings = result.get("warnings") or ()
+    if warnings:
+        conditions = Conditions(work.vm.get("conditions", ()))
+        message = "; ".join(str(warning) for warning in warnings)
+        conditions.set("ConversionHasWarnings", "Warning", message, reason="ConversionWarning", durable=True)
+        work.vm["conditions"] = conditions.finish()

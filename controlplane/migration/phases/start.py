@@ -1,0 +1,45 @@
+"""Started: a clean slate, and the name of the target."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ansible_collections.vmshift.mtv.controlplane.migration import cleanup, labels, pipeline
+from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError
+from ansible_collections.vmshift.mtv.plugins.module_utils import naming
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
+
+
+def begin(work: VmRun) -> bool:
+    pipeline.begin_step(work.step)
+    refusal = work.run.source.refusal(work.plan)
+    if refusal:
+        raise PhaseError(refusal)
+    if not cleanup.of_vm(work.api, work.plan, work.vm, succeeded=False):
+        return False
+    name = target_name(work)
+    if name != work.source_vm["name"]:
+        work.vm["newName"] = name
+    return True
+
+
+def target_name(work: VmRun) -> str:
+    """The name the target VM will have (facts 3.11). Raises PhaseError when the name asked for is taken."""
+    taken = _taken(work)
+    wanted = work.vm.get("targetName")
+    if wanted:
+        if wanted in taken:
+            raise PhaseError(f'The targetName "{wanted}" is taken by another VirtualMachine in namespace {work.namespace}.')
+        return wanted
+    return work.vm.get("newName") or naming.vm_name(work.source_vm["name"], taken)
+
+
+def _taken(work: VmRun) -> set[str]:
+    """Names in the target namespace, and those that other VMs of the plan are going to have."""
+    own = labels.of_vm(work.plan, work.vm["id"])
+    there = work.api.list("VirtualMachine", work.namespace)
+    names = {vm["metadata"]["name"] for vm in there if not own.items() <= vm["metadata"].get("labels", {}).items()}
+    others = [vm for vm in work.run.vms if vm is not work.vm]
+    return names | {vm.get("newName") or vm.get("targetName") or vm["name"] for vm in others}

@@ -1,0 +1,120 @@
+"""What a phase works with: the run of a plan, and one VM in it, during one pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.vmshift.mtv.controlplane.migration import itineraries, labels, pipeline
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+    from ansible_collections.vmshift.mtv.controlplane.context import Context
+    from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import Itinerary
+    from ansible_collections.vmshift.mtv.controlplane.migration.settings import Settings
+    from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import Disk, Source
+
+Object = dict[str, Any]
+
+
+class PhaseError(Exception):
+    """This VM cannot be migrated. `reasons` end up in its status: one sentence each."""
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
+@dataclass
+class Run:
+    """One plan with its active Migration. `plan["status"]` is changed in place and stored at the end of the pass."""
+
+    context: Context
+    plan: Object
+    migration: Object
+    snapshot: Object  # the entry of this run in plan.status.migration.history
+    source_provider: Object
+    destination_provider: Object
+    network_map: Object
+    storage_map: Object
+    source: Source
+    settings: Settings
+
+    @property
+    def api(self) -> Api:
+        return self.context.api
+
+    @property
+    def spec(self) -> Object:
+        return self.plan["spec"]
+
+    @property
+    def status(self) -> Object:
+        return self.plan["status"]["migration"]
+
+    @property
+    def vms(self) -> list[Object]:
+        return self.status.setdefault("vms", [])
+
+    @property
+    def target_namespace(self) -> str:
+        return self.spec["targetNamespace"]
+
+    @cached_property
+    def itinerary(self) -> Itinerary:
+        return itineraries.itinerary(self.source.itinerary(self.plan), self.source.traits(self.plan))
+
+
+@dataclass
+class VmRun:
+    """One VM of a run. `vm` is its status, `source_vm` the VM as the source's inventory has it."""
+
+    run: Run
+    vm: Object
+    source_vm: Object
+
+    @property
+    def api(self) -> Api:
+        return self.run.api
+
+    @property
+    def plan(self) -> Object:
+        return self.run.plan
+
+    @property
+    def namespace(self) -> str:
+        return self.run.target_namespace
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        return labels.of_run(self.run.plan, self.run.migration["metadata"]["uid"], self.vm["id"])
+
+    @property
+    def child_name(self) -> str:
+        """generateName of most child objects."""
+        return f"{self.run.plan['metadata']['name']}-{self.vm['id']}-"
+
+    @property
+    def target_name(self) -> str:
+        return self.vm.get("newName") or self.source_vm["name"]
+
+    @cached_property
+    def disks(self) -> list[Disk]:
+        """Raises PhaseError."""
+        try:
+            return self.run.source.disks(self.source_vm, self.run.storage_map)
+        except ValueError as error:
+            raise PhaseError(str(error)) from None
+
+    @property
+    def step(self) -> Object:
+        """The step that the present phase is accounted to."""
+        row = itineraries.row_of(self.run.itinerary, self.vm["phase"])
+        assert row is not None
+        return pipeline.step_of(self.vm, row.step)
+
+    def option(self, name: str) -> Any:
+        """A setting that a VM may have for itself, else the plan's; None when neither says."""
+        own = self.vm.get(name)
+        return self.run.spec.get(name) if own is None else own

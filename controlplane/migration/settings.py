@@ -1,0 +1,57 @@
+"""What the ForkliftController object sets for migrations (facts 7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.context import Context
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Defaults are those of the operator. CPU and memory are Kubernetes quantities."""
+
+    max_vm_inflight: int = 20
+    blocker_grace_minutes: int = 5
+    service_account: str = ""
+    pvc_name_template: str = ""
+    request_kvm: bool = True
+    limits_cpu: str = "4"
+    limits_memory: str = "8Gi"
+    requests_cpu: str = "1"
+    requests_memory: str = "1Gi"
+
+
+def settings(context: Context) -> Settings:
+    """Those of the first ForkliftController in the controllers' namespace."""
+    found = context.api.list("ForkliftController", context.namespace)
+    return read(found[0].get("spec") or {}) if found else Settings()
+
+
+def read(spec: Object) -> Settings:
+    """`spec` of a ForkliftController; what is absent or empty keeps its default."""
+    default = Settings()
+    return Settings(
+        max_vm_inflight=int(spec.get("controller_max_vm_inflight") or default.max_vm_inflight),
+        blocker_grace_minutes=int(spec.get("controller_blocker_grace_period_minutes") or default.blocker_grace_minutes),
+        service_account=spec.get("controller_migration_service_account") or default.service_account,
+        # Written with escaped braces, because the operator renders its own variables with Jinja.
+        pvc_name_template=(spec.get("controller_pvc_name_template") or default.pvc_name_template).replace("\\{", "{").replace("\\}", "}"),
+        request_kvm=str(spec.get("virt_v2v_dont_request_kvm", "")).lower() != "true",
+        limits_cpu=_cores(spec.get("virt_v2v_container_limits_cpu"), default.limits_cpu),
+        limits_memory=spec.get("virt_v2v_container_limits_memory") or default.limits_memory,
+        requests_cpu=_cores(spec.get("virt_v2v_container_requests_cpu"), default.requests_cpu),
+        requests_memory=spec.get("virt_v2v_container_requests_memory") or default.requests_memory,
+    )
+
+
+def _cores(given: Any, default: str) -> str:
+    """A CPU quantity in its shortest form: "4000m" is "4"."""
+    text = str(given or default)
+    if text.endswith("m") and text[:-1].isdigit() and int(text[:-1]) % 1000 == 0:
+        return str(int(text[:-1]) // 1000)
+    return text

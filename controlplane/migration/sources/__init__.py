@@ -1,0 +1,15 @@
+"""One adapter per kind of source: what phases ask of it, whichever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.vmshift.mtv.controlplane.migration.sources.ova import OvaSource
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.inventory.cache import ProviderInventory
+    from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import Source
+
+#: Provider type -> adapter; a new source is a new file and a line here.
+ADAPTERS: dict[str, Callable[[dict[str, Any], ProviderInventory], Source]] = {"ova": OvaSource}

@@ -1,0 +1,70 @@
+"""What a source adapter must answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import Itinerary, Traits
+    from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Disk:
+    """One disk of a source VM. `source` names it in tasks and annotations; `size` in bytes; `storage`: where its map pair sends it."""
+
+    source: str
+    size: int
+    storage: Object
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What the source adds to a conversion: settings (environment) and volumes of the pod."""
+
+    settings: dict[str, str]
+    volumes: list[Object] = field(default_factory=list)
+    mounts: list[Object] = field(default_factory=list)
+
+
+class Source(Protocol):
+    """A source provider during one pass over a plan. `vm` is a VM as its inventory knows it (facts 5.3)."""
+
+    @property
+    def ready(self) -> bool:
+        """Its inventory is loaded."""
+
+    def find(self, ref: Object) -> Object | None:
+        """The VM of a reference {id, name}; None when there is none, or several."""
+
+    def itinerary(self, plan: Object) -> Itinerary:
+        """The rows of the workflow of `plan`."""
+
+    def traits(self, plan: Object) -> Traits: ...
+
+    def refusal(self, plan: Object) -> str:
+        """Why a VM of this source cannot go the way the plan asks for; "" when it can."""
+
+    def disks(self, vm: Object, storage_map: Object) -> list[Disk]:
+        """In the order of the guest. Raises ValueError for a disk whose size or destination is not known."""
+
+    def power_state(self, vm: Object) -> str:
+        """ "On", "Off" or "Unknown"; "" for sources whose VMs never run."""
+
+    def power_off(self, vm: Object) -> None: ...
+
+    def is_off(self, vm: Object) -> bool: ...
+
+    def power_on(self, vm: Object) -> None: ...
+
+    def secret_data(self, purpose: str) -> dict[str, str]:
+        """Data (base64) of the Secret "isDV" or "isV2V"."""
+
+    def conversion(self, work: VmRun) -> Conversion | None:
+        """Make what the conversion needs beside disks; None while that is not there yet."""
+
+    def virtual_machine(self, work: VmRun, claims: dict[str, str]) -> Object:
+        """The target VM. `claims`: disk source -> PVC name. Raises ValueError for what cannot be built."""

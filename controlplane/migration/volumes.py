@@ -1,0 +1,115 @@
+"""DataVolumes for the disks of a VM, and the pod that has their PVCs bound. The objects are built purely."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.vmshift.mtv.controlplane.cluster.images import CONSUMER_IMAGE
+from ansible_collections.vmshift.mtv.controlplane.migration import children, labels, quantities
+from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError
+from ansible_collections.vmshift.mtv.plugins.module_utils import naming
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
+    from ansible_collections.vmshift.mtv.controlplane.migration.settings import Settings
+    from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import Disk
+
+Object = dict[str, Any]
+
+WAIT_FOR_FIRST_CONSUMER = "WaitForFirstConsumer"
+
+
+def ensure_data_volumes(work: VmRun) -> None:
+    """One blank DataVolume per disk."""
+    there = children.data_volumes(work)
+    for index, disk in enumerate(work.disks):
+        if disk.source not in there:
+            children.create(work.api, data_volume(work, index, disk))
+
+
+def data_volume(work: VmRun, index: int, disk: Disk) -> Object:
+    annotations = {
+        **work.labels,
+        "cdi.kubevirt.io/storage.deleteAfterCompletion": "false",
+        labels.DISK_SOURCE: disk.source,
+    }
+    account = work.run.spec.get("serviceAccount") or work.run.settings.service_account
+    if account:
+        annotations["cdi.kubevirt.io/storage.pod.serviceAccountName"] = account
+    meta = {"namespace": work.namespace, "labels": work.labels, "annotations": annotations, **claim_name(work, index)}
+    storage: Object = {"resources": {"requests": {"storage": quantities.quantity(quantities.aligned(disk.size))}}}
+    if disk.storage.get("storageClass"):
+        storage["storageClassName"] = disk.storage["storageClass"]
+    if disk.storage.get("volumeMode"):
+        storage["volumeMode"] = disk.storage["volumeMode"]
+    if disk.storage.get("accessMode"):
+        storage["accessModes"] = [disk.storage["accessMode"]]
+    return {
+        "apiVersion": "cdi.kubevirt.io/v1beta1",
+        "kind": "DataVolume",
+        "metadata": meta,
+        "spec": {"source": {"blank": {}}, "storage": storage},
+    }
+
+
+def claim_name(work: VmRun, index: int) -> dict[str, str]:
+    """{"generateName": ...} or {"name": ...} of the PVC of a disk. Raises PhaseError (facts 3.11)."""
+    template = work.option("pvcNameTemplate") or work.run.settings.pvc_name_template or naming.PVC_TEMPLATE
+    target = naming.template_vm_name(work.vm["id"], work.source_vm["name"], work.vm.get("newName", ""))
+    values = {
+        "VmName": work.source_vm["name"],
+        "TargetVmName": target,
+        "PlanName": work.plan["metadata"]["name"],
+        "DiskIndex": index,
+        "VmId": work.vm["id"],
+    }
+    try:
+        name = naming.pvc_name(template, values)
+    except ValueError as error:
+        raise PhaseError(f'The PVC name template "{template}" does not work for disk {index}: {error}.') from None
+    if work.run.spec.get("pvcNameTemplateUseGenerateName") is False:
+        return {"name": name}
+    return {"generateName": f"{name}-"}
+
+
+def ensure_consumer(work: VmRun) -> None:
+    """Where a storage class waits for a first consumer, have one pod mount all PVCs that are not bound yet."""
+    found = children.claims(work)
+    waiting = [pvc["metadata"]["name"] for pvc in found.values() if not children.bound(pvc) and _waits_for_consumer(work, pvc)]
+    if waiting and all(disk.source in found for disk in work.disks):
+        wanted = {**work.labels, labels.APP: labels.CONSUMER}
+        pod = children.ensure(work.api, "Pod", work.namespace, wanted, lambda: consumer(work, waiting, work.run.settings))
+        if pod.get("status", {}).get("phase") == "Failed":
+            why = pod["status"].get("message") or pod["status"].get("reason") or "no reason is given"
+            raise PhaseError(f"The pod {pod['metadata']['name']} that binds the disks failed: {why}")
+
+
+def _waits_for_consumer(work: VmRun, pvc: Object) -> bool:
+    storage_class = work.api.find("StorageClass", None, pvc["spec"].get("storageClassName") or "")
+    return storage_class is not None and storage_class.get("volumeBindingMode") == WAIT_FOR_FIRST_CONSUMER
+
+
+def consumer(work: VmRun, claims: list[str], settings: Settings) -> Object:
+    spec: Object = {
+        "restartPolicy": "Never",
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [
+            {
+                "name": "main",
+                "image": CONSUMER_IMAGE,
+                "command": ["/bin/sh", "-c", "exit 0"],
+                "resources": {
+                    "limits": {"cpu": settings.limits_cpu, "memory": settings.limits_memory},
+                    "requests": {"cpu": settings.requests_cpu, "memory": settings.requests_memory},
+                },
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "capabilities": {"drop": ["ALL"]},
+                    "runAsNonRoot": True,
+                    "runAsUser": 107,
+                },
+            }
+        ],
+        "volumes": [{"name": claim, "persistentVolumeClaim": {"claimName": claim}} for claim in claims],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": f"{work.child_name}pvcinit-"}, "spec": spec}
