@@ -23,7 +23,8 @@ Object = dict[str, Any]
 #: (provider uid, collection, changed VM or None)
 Callback = Callable[[str, str, "Object | None"], None]
 
-_LIVE_COLLECTIONS = {collection.kind: name for name, collection in openshift.COLLECTIONS.items()}
+# What plans and maps refer to; claims and namespaces change too often to look at all plans each time.
+_WATCHED_KINDS = {openshift.COLLECTIONS[name].kind: name for name in ("vms", "networkattachmentdefinitions", "storageclasses")}
 
 
 class Inventory:
@@ -145,10 +146,10 @@ class Inventory:
     def _cluster_changed(self, event: str, kind: str, obj: Object) -> None:
         if kind == "Provider" and event == "DELETED":
             self.drop(obj["metadata"]["uid"])
-        elif kind in _LIVE_COLLECTIONS:
+        elif kind in _WATCHED_KINDS:
             for known in list(self._known.values()):
                 if isinstance(known, Live):
-                    self._tell(known.uid, _LIVE_COLLECTIONS[kind], None)
+                    self._tell(known.uid, _WATCHED_KINDS[kind], None)
 
 
 def _is_host(provider: Object) -> bool:

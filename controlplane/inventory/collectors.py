@@ -67,6 +67,7 @@ class OvaCollector:
         if self._pending is not None:
             await self._ended(self._pending)
         self._pending = task = asyncio.create_task(asyncio.to_thread(look))
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # of one given up nobody else asks the outcome
         await self._ended(task)
         return task.result()
 

@@ -210,6 +210,7 @@ async def test_this_cluster_is_read_live(inventory, host, api) -> None:
     nad = {"apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition", "spec": {"config": "{}"}}
     for namespace in ("mig", "other"):
         api.create({**nad, "metadata": {"name": "net", "namespace": namespace}})
+    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "new"}})  # plans do not refer to namespaces
     watching.cancel()
     assert told == [(known.uid, "networkattachmentdefinitions", None)] * 2
     assert len(known.find("networkattachmentdefinitions", {"name": "net"})) == 2
