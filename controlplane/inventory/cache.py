@@ -75,13 +75,21 @@ class Inventory:
         """Read the loaded sources again and again, until cancelled."""
         stop = self._api.subscribe(self._cluster_changed)
         try:
-            while True:
-                await asyncio.sleep(self.tick)
-                now = asyncio.get_running_loop().time()
-                due = [known for uid, known in self._known.items() if self._due.get(uid, now + 1) <= now]
-                await asyncio.gather(*(self._refresh(known) for known in due if isinstance(known, Snapshot)))
+            async with asyncio.TaskGroup() as readings:
+                while True:
+                    await asyncio.sleep(self.tick)
+                    for known in self._all_due():
+                        readings.create_task(self._refresh(known))  # a slow source does not hold up the others
         finally:
             stop()
+
+    def _all_due(self) -> list[Snapshot]:
+        """Sources to be read again; each is due once until it has been read."""
+        now = asyncio.get_running_loop().time()
+        due = [uid for uid, at in self._due.items() if at <= now]
+        for uid in due:
+            del self._due[uid]
+        return [known for uid in due if isinstance(known := self._known.get(uid), Snapshot)]
 
     def _begin(self, provider: Object, secret: Object | None) -> ProviderInventory:
         """The inventory for this spec and secret: the present one, or a new one that is still to be loaded."""

@@ -198,6 +198,27 @@ async def test_reading_that_hangs_is_given_up_and_not_doubled(inventory, applian
     assert len(started) == 1
 
 
+async def test_source_that_hangs_holds_up_no_other(inventory, appliances, quick, monkeypatch) -> None:
+    slow, fast = appliances.provider("slow"), appliances.provider("fast")
+    for provider in (slow, fast):
+        await inventory.load(provider, None)
+    hanging = inventory.get(slow["metadata"]["uid"]).collector
+    real = OvaCollector.collect
+    readings: list[str] = []
+
+    async def collect(self):
+        readings.append("slow" if self is hanging else "fast")
+        if self is hanging:
+            await asyncio.sleep(60)
+        return await real(self)
+
+    monkeypatch.setattr(OvaCollector, "collect", collect)
+    watching = asyncio.create_task(inventory.watch_sources())
+    await until(lambda: readings.count("fast") > 3)
+    watching.cancel()
+    assert readings.count("slow") == 1
+
+
 async def test_this_cluster_is_read_live(inventory, host, api) -> None:
     provider = host()
     await inventory.load(provider, None)
