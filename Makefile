@@ -22,7 +22,8 @@ help: ## this list
 .PHONY: demo
 demo: ## set up, then migrate a Linux guest from an OVA file and leave the control plane running
 	@sh lab/setup.sh requirements.txt lab/requirements.txt
-	@$(BIN)/python -m ansible_collections.vmshift.mtv.lab ova $(DEMO)/export > $(DEMO).json
+	@mkdir -p $(DEMO)
+	@$(BIN)/python -m ansible_collections.vmshift.mtv.lab ova $(DEMO)/export > $(DEMO)/guest.json
 	@$(BIN)/ansible-playbook -i localhost, lab/demo.yml -e demo_folder=$(DEMO)
 	@echo "kubeconfig: $(DEMO)/state/kubeconfig"
 

@@ -34,7 +34,7 @@ lint() {
 # ansible-test fetches a script that installs pip; put ours in its place, which asks PyPI alone.
 provide_pip_bootstrap() {
   internals=$(python -c 'import ansible_test, os; print(os.path.join(os.path.dirname(ansible_test.__file__), "_internal"))')
-  for version in $(sed -n "s/.*pip='\([0-9.]*\)'.*/\1/p" "$internals/python_requirements.py"); do
+  sed -n "s/.*pip='\([0-9.]*\)'.*/\1/p" "$internals/python_requirements.py" | while IFS= read -r version; do
     script=$HOME/.ansible/test/cache/get_pip_$(printf '%s' "$version" | tr . _).py
     mkdir -p "$(dirname "$script")"
     [ -e "$script" ] || cp tests/sanity/get_pip.py "$script"

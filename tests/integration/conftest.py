@@ -1,0 +1,133 @@
+"""A control plane for the session: the embedded one, or the cluster that KUBECONFIG names."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.vmshift.mtv.controlplane import lifetime
+from ansible_collections.vmshift.mtv.controlplane.state import State
+from ansible_collections.vmshift.mtv.lab import guests
+
+ROOT = Path(__file__).resolve().parents[2]
+COLLECTIONS = ROOT / ".build/collections"
+ANSIBLE_PLAYBOOK = str(Path(sys.executable).parent / "ansible-playbook")
+PACKAGE = "ansible_collections.vmshift.mtv.controlplane"
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Where the tests' control plane is, and what it can migrate. `state` and `export` are None on a cluster."""
+
+    kubeconfig: Path
+    namespace: str
+    state: State | None = None
+    export: Path | None = None
+    guest: guests.Facts | None = None
+
+    def variables(self) -> dict[str, str]:
+        given = {"kubeconfig": str(self.kubeconfig), "controller_namespace": self.namespace}
+        return {**given, "export": str(self.export)} if self.export else given
+
+
+def environment() -> dict[str, str]:
+    return {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("K8S_AUTH_", "ANSIBLE_"))},
+        "PYTHONPATH": str(COLLECTIONS),
+        "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+        "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+        "ANSIBLE_NOCOLOR": "1",
+    }
+
+
+@pytest.fixture(scope="session")
+def lab_guest(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, guests.Facts]:
+    """A folder with the OVA file of the tiny guest, and what is known of it."""
+    export = tmp_path_factory.mktemp("export")
+    return export, guests.guest_ova(export)
+
+
+@pytest.fixture(scope="session")
+def plane(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    cluster = os.environ.get("KUBECONFIG")
+    if cluster:
+        yield Plane(Path(cluster), os.environ.get("MTV_NAMESPACE", "openshift-mtv"))
+        return
+    export, guest = request.getfixturevalue("lab_guest")
+    state = State(tmp_path_factory.mktemp("plane") / "state")
+    serve(state)
+    yield Plane(state.kubeconfig, "konveyor-forklift", state, export, guest)
+    lifetime.stop(state)
+
+
+def serve(state: State) -> subprocess.Popen[bytes]:
+    """Start a control plane over `state` and wait until it serves."""
+    state.prepare()
+    (state.run / "endpoints.json").unlink(missing_ok=True)
+    with (state.run / "controlplane.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", PACKAGE, "serve", "--state", str(state.root)], env=environment(), stdout=log, stderr=log
+        )
+    for _attempt in range(200):
+        if lifetime.read_endpoints(state):
+            return process
+        try:
+            process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    pytest.fail(f"the control plane did not start: {(state.run / 'controlplane.log').read_text()[-3000:]}")
+
+
+@dataclass(frozen=True)
+class Play:
+    """One finished run of ansible-playbook."""
+
+    code: int
+    output: str
+
+    @property
+    def changed(self) -> int:
+        """The number of changed tasks in the recap."""
+        return int(self.output.rsplit("changed=", 1)[1].split()[0])
+
+
+@pytest.fixture(scope="session")
+def launch() -> Callable[..., subprocess.Popen[str]]:
+    """Start a playbook with extra variables, in a process group of its own."""
+
+    def start(playbook: str, variables: dict[str, object], *options: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [ANSIBLE_PLAYBOOK, "-i", "localhost,", playbook, "-e", json.dumps(variables), *options],
+            cwd=ROOT,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def play(launch: Callable[..., subprocess.Popen[str]]) -> Callable[..., Play]:
+    """Run a playbook to its end; the test fails with its output unless it ends as `fails` says."""
+
+    def run(playbook: str, variables: dict[str, object], *options: str, fails: bool = False) -> Play:
+        with launch(playbook, variables, *options) as process:
+            output, _none = process.communicate(timeout=1200)
+        if bool(process.returncode) != fails:
+            pytest.fail(f"{playbook} ended with {process.returncode}\n{output[-8000:]}", pytrace=False)
+        return Play(process.returncode, output)
+
+    return run
