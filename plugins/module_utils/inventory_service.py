@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, ClusterError, TalkError
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import CONTROLLER_NAMESPACES, INVENTORY_NAME, provider_type
@@ -67,7 +68,7 @@ class InventoryService:
         """What `reference` {id, name, namespace} means in a collection: id wins; [] when nothing does, several when it is ambiguous."""
         if reference.get("id"):
             try:
-                return [self._read(_path(provider, collection) + "/" + reference["id"], {})]
+                return [self._read(_path(provider, collection) + "/" + quote(reference["id"], safe=""), {})]
             except InventoryError as error:
                 if error.status == 404:
                     return []

@@ -1,7 +1,13 @@
-"""A small Kubernetes-like server on a real socket: for busy servers, broken connections, ended watches."""
+"""Servers for the talk layer and the modules, on real sockets.
+
+`kube` answers what a test says: for busy servers, broken connections, ended watches. `plane` is the embedded API server without
+controllers: what a controller would write, a test writes.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +16,16 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from aiohttp import web
+from ansible.module_utils.common import warnings
+from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.vmshift.mtv.controlplane.apiserver import http, pki
+from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+from ansible_collections.vmshift.mtv.controlplane.apiserver.auth import Tokens
+from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Registry
+from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Store
+from ansible_collections.vmshift.mtv.controlplane.state import State
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, connect
 
 
@@ -95,3 +110,117 @@ def kube() -> Iterator[KubeServer]:
 @pytest.fixture
 def cluster(kube: KubeServer) -> Cluster:
     return connect({"host": kube.url, "api_key": "s3cret"})
+
+
+class Plane:
+    """The embedded API server in a thread, with an inventory that a test fills."""
+
+    def __init__(self, state: State) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        #: "providers/TYPE/UID/COLLECTION" -> list, or (status, headers)
+        self.inventory: dict[str, Any] = {}
+        self._run(self._open(state))
+        self.kubeconfig = str(state.kubeconfig)
+
+    async def _open(self, state: State) -> None:
+        state.prepare()
+        self.store = Store(state.store)
+        self.api = Api(self.store, Registry())
+        tokens = Tokens(self.api, state)
+        app = http.build_app(self.api, tokens=tokens, pod_log=lambda *_: None, service_proxy={"forklift-inventory": self._inventory})
+        _runner, port = await http.start(app, pki.ensure_pki(state), "127.0.0.1", 0)
+        pki.write_kubeconfig(state, f"https://127.0.0.1:{port}", tokens.admin)
+
+    async def _inventory(self, request: web.Request, path: str) -> web.Response:
+        found = self.inventory.get(path.strip("/"), (404, {}))
+        if isinstance(found, tuple):
+            return web.Response(status=found[0], headers=found[1])
+        name = request.query.get("name")
+        return web.json_response([i for i in found if name in (None, i["name"])] if isinstance(found, list) else found)
+
+    def _run(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+
+    def do(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """A verb of the Api, on its own thread."""
+
+        async def call() -> Any:
+            return getattr(self.api, method)(*args, **kwargs)
+
+        return self._run(call())
+
+    def make(self, kind: str, name: str, namespace: str = "mig", api_version: str = "forklift.konveyor.io/v1beta1", **fields: Any) -> Any:
+        meta = {"name": name, **({"namespace": namespace} if namespace else {})}
+        return self.do("create", {"apiVersion": api_version, "kind": kind, "metadata": meta, **fields})
+
+    def provider(self, name: str, type: str = "ova", namespace: str = "mig", **spec: Any) -> Any:
+        return self.make("Provider", name, namespace, spec={"type": type, "secret": {}, **spec})
+
+    def controller(self, kind: str, decide: Callable[[dict[str, Any]], dict[str, Any] | None]) -> Callable[[], None]:
+        """Write the status that `decide` returns (None: leave it) for each object of the kind, whenever anything changes."""
+
+        def reconcile() -> None:
+            for obj in self.api.list(kind):
+                status = decide(obj)
+                if status is not None and obj.get("status") != status:
+                    self.api.update_status({**obj, "status": status})
+
+        return self.do("subscribe", lambda *_: self._loop.call_soon(reconcile))
+
+    def later(self, seconds: float, method: str, *args: Any) -> None:
+        """A verb of the Api, some time from now."""
+        self._loop.call_soon_threadsafe(self._loop.call_later, seconds, getattr(self.api, method), *args)
+
+    def close(self) -> None:
+        # Not gracefully: clients keep their connections, and waiting for them would take longer than most tests.
+        self._loop.call_soon_threadsafe(self.store.close)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+
+def conditions(obj: dict[str, Any], *types: str, category: str = "Required", **fields: Any) -> dict[str, Any]:
+    """A status about the present spec with these conditions True."""
+    listed = [{"type": t, "status": "True", "category": category, "lastTransitionTime": "2026-01-01T00:00:00Z", **fields} for t in types]
+    return {"observedGeneration": obj["metadata"]["generation"], "conditions": listed}
+
+
+@pytest.fixture
+def plane(tmp_path: Any) -> Iterator[Plane]:
+    found = Plane(State(tmp_path / "state"))
+    for namespace in ("mig", "konveyor-forklift"):
+        found.make("Namespace", namespace, "", "v1")
+    found.make("Service", "forklift-inventory", "konveyor-forklift", "v1", spec={"ports": [{"port": 8443}]})
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def there(plane: Plane) -> Cluster:
+    """The way to `plane`."""
+    return connect({"kubeconfig": plane.kubeconfig})
+
+
+@pytest.fixture
+def run(plane: Plane, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    """`run("provider", name=…, check_mode=True)`: a module as Ansible runs it, up to the JSON it prints; "OMIT" leaves an option out."""
+
+    def call(name: str, /, check_mode: bool = False, **params: Any) -> dict[str, Any]:
+        module = importlib.import_module(f"ansible_collections.vmshift.mtv.plugins.modules.{name}")
+        given = {"kubeconfig": plane.kubeconfig, "_ansible_check_mode": check_mode, "_ansible_diff": True, **params}
+        given = {k: v for k, v in given.items() if v != "OMIT"}
+        capsys.readouterr()
+        warnings._global_warnings.clear()  # Ansible keeps them per process, one process being one task
+        with patch_module_args(given), pytest.raises(SystemExit):
+            module.main()
+        result = json.loads(capsys.readouterr().out)
+        result["warnings"] = [w["event"]["msg"] if isinstance(w, dict) else w for w in result.get("warnings", [])]
+        return result
+
+    return call
+
+
+@pytest.fixture
+def conditions_of_status() -> Callable[..., dict[str, Any]]:
+    return conditions

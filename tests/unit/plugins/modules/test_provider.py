@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+
+OVA = {"name": "src", "namespace": "mig", "type": "ova", "url": "nfs.example.com:/exports"}
+CLUSTER = {"name": "old", "namespace": "mig", "type": "openshift", "url": "https://api.old.example.com:6443"}
+
+
+@pytest.fixture
+def connected(plane, conditions_of_status):
+    """A provider controller that finds every provider well, and remembers which version of its Secret it has tried."""
+
+    def decide(provider):
+        reference = provider["spec"]["secret"]
+        secret = plane.api.find("Secret", reference.get("namespace"), reference["name"]) if reference else None
+        status = conditions_of_status(provider, "Ready", "ConnectionTestSucceeded", "InventoryCreated")
+        return {**status, "phase": "Ready", **({"secretResourceVersion": secret["metadata"]["resourceVersion"]} if secret else {})}
+
+    return plane.controller("Provider", decide)
+
+
+def secret_data(plane, name="old"):
+    return {k: base64.b64decode(v).decode() for k, v in plane.do("get", "Secret", "mig", name)["data"].items()}
+
+
+def test_ova_provider_from_nothing_to_absent(plane, run, connected):
+    predicted = run("provider", check_mode=True, **OVA)
+    assert predicted["changed"]
+    assert plane.do("list", "Provider", "mig") == plane.do("list", "Secret", "mig") == []
+
+    made = run("provider", **OVA)
+    assert made["changed"]
+    assert made["provider"]["status"]["phase"] == "Ready"
+    assert made["provider"]["spec"] == {"type": "ova", "url": OVA["url"], "secret": {"name": "src", "namespace": "mig"}}
+    secret = plane.do("get", "Secret", "mig", "src")
+    assert secret["metadata"]["labels"] == {"createdForProviderType": "ova", "createdForResourceType": "providers"}
+    assert [o["uid"] for o in secret["metadata"]["ownerReferences"]] == [made["provider"]["metadata"]["uid"]]
+    assert secret_data(plane, "src") == {"url": OVA["url"], "insecureSkipVerify": "false"}
+
+    for check_mode in (False, True):
+        again = run("provider", check_mode=check_mode, **OVA)
+        assert not again["changed"]
+        assert again["diff"] == []
+
+    assert run("provider", check_mode=True, name="src", namespace="mig", state="absent")["changed"]
+    gone = run("provider", name="src", namespace="mig", state="absent")
+    assert gone["changed"]
+    assert gone["provider"] is None
+    assert plane.do("list", "Provider", "mig") == plane.do("list", "Secret", "mig") == []
+    assert not run("provider", name="src", namespace="mig", state="absent")["changed"]
+
+
+def test_check_mode_predicts_what_happens(plane, run, connected):
+    predicted = run("provider", check_mode=True, secret={"token": "hush"}, **CLUSTER)
+    made = run("provider", secret={"token": "hush"}, **CLUSTER)
+    assert predicted["diff"] == made["diff"]
+    assert [d["before_header"] for d in made["diff"]] == ["Provider mig/old", "Secret of provider mig/old"]
+    assert "hush" not in json.dumps([predicted, made])
+    assert base64.b64encode(b"hush").decode() not in json.dumps([predicted, made])
+
+
+def test_rotation_writes_the_secret_and_waits_until_it_was_tried(plane, run, connected):
+    run("provider", secret={"token": "one"}, **CLUSTER)
+    plane.controller(
+        "Secret", lambda secret: plane.api.patch("Provider", "mig", "old", {"metadata": {"annotations": {"seen": "new"}}}) and None
+    )
+    assert run("provider", check_mode=True, secret={"token": "two"}, **CLUSTER)["changed"]
+    assert secret_data(plane)["token"] == "one"
+    rotated = run("provider", secret={"token": "two"}, **CLUSTER)
+    assert rotated["changed"]
+    assert secret_data(plane)["token"] == "two"
+    (diff,) = rotated["diff"]
+    assert diff["after"]["data"]["token"] == "<hidden, changed>"
+    secret = plane.do("get", "Secret", "mig", "old")
+    assert rotated["provider"]["status"]["secretResourceVersion"] == secret["metadata"]["resourceVersion"]
+    assert not run("provider", secret={"token": "two"}, **CLUSTER)["changed"]
+
+
+def test_an_old_failure_does_not_end_the_wait_for_new_credentials(plane, run, conditions_of_status):
+    def decide(provider):
+        secret = plane.api.get("Secret", "mig", "old")
+        good = base64.b64decode(secret["data"]["token"]) == b"good"
+        if good and provider["metadata"].get("annotations") is None:
+            return None  # not tried yet
+        if good:
+            status = conditions_of_status(provider, "Ready", "InventoryCreated")
+            return {**status, "secretResourceVersion": secret["metadata"]["resourceVersion"]}
+        return conditions_of_status(provider, "ConnectionAuthFailed", category="Critical", message="401")
+
+    plane.controller("Provider", decide)
+    failed = run("provider", secret={"token": "bad"}, **CLUSTER)
+    assert failed["failed"]
+    assert "ConnectionAuthFailed=True: 401" in failed["msg"]
+    assert failed["changed"]
+    assert failed["conditions"][0]["type"] == "ConnectionAuthFailed"
+
+    plane.later(2.0, "patch", "Provider", "mig", "old", {"metadata": {"annotations": {"tried": "yes"}}})
+    assert run("provider", secret={"token": "good"}, **CLUSTER)["provider"]["status"]["conditions"][0]["type"] == "Ready"
+
+
+def test_leaving_the_ca_out_removes_it(plane, run, connected):
+    run("provider", secret={"token": "t", "ca_cert": "PEM"}, **CLUSTER)
+    assert secret_data(plane)["ca.crt"] == "PEM"
+    assert run("provider", secret={"token": "t", "insecure_skip_verify": True}, **CLUSTER)["changed"]
+    assert "ca.crt" not in secret_data(plane)
+    assert secret_data(plane)["insecureSkipVerify"] == "true"
+
+
+def test_only_what_is_given_changes(plane, run, connected):
+    run("provider", secret={"token": "t"}, **CLUSTER)
+    result = run("provider", name="old", namespace="mig", labels={"wave": "1"})
+    assert result["changed"]
+    assert result["provider"]["spec"]["url"] == CLUSTER["url"]
+    assert result["provider"]["spec"]["secret"] == {"name": "old", "namespace": "mig"}
+    assert result["diff"][0]["after"] == {"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "Provider"} | {
+        "metadata": {"name": "old", "namespace": "mig", "labels": {"wave": "1"}},
+        "spec": {},
+    }
+
+
+def test_settings_are_merged_and_removed(plane, run, connected):
+    run("provider", **OVA, settings={"applianceManagement": True})
+    result = run("provider", name="src", namespace="mig", settings={"other": "x"})
+    assert result["provider"]["spec"]["settings"] == {"applianceManagement": "true", "other": "x"}
+    assert "settings: other is not known" in result["warnings"][0]
+    removed = run("provider", name="src", namespace="mig", settings={"other": None})
+    assert removed["provider"]["spec"]["settings"] == {"applianceManagement": "true"}
+
+
+def test_the_provider_of_the_cluster_itself_needs_no_secret(plane, run, connected):
+    made = run("provider", name="host", namespace="mig", type="openshift")
+    assert made["provider"]["spec"] == {"type": "openshift", "secret": {}}
+    assert plane.do("list", "Secret", "mig") == []
+    assert not run("provider", name="host", namespace="mig", type="openshift")["changed"]
+
+
+def test_secret_of_another_tool(plane, run, connected):
+    wanted = {**CLUSTER, "secret_name": "theirs"}
+    absent = run("provider", **wanted)
+    assert absent["msg"] == "secret_name: the Secret mig/theirs does not exist."
+    plane.make("Secret", "theirs", "mig", "v1", data={"user": "dQ=="})
+    assert "has no token" in run("provider", **wanted)["msg"]
+    assert plane.do("list", "Provider", "mig") == []
+    plane.do("patch", "Secret", "mig", "theirs", {"data": {"token": "dQ=="}})
+    assert run("provider", **wanted)["provider"]["spec"]["secret"]["name"] == "theirs"
+    run("provider", name="old", namespace="mig", state="absent")
+    assert plane.do("get", "Secret", "mig", "theirs")
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"type": "OMIT"}, "type: the provider mig/src does not exist yet"),
+        ({"url": "nfs://x/y"}, "without nfs:// in front"),
+        ({"secret": {"token": "hush"}}, "token does not belong to a provider of type ova"),
+        ({"type": "vsphere", "url": "https://vc/sdk"}, "needs credentials: give secret (user, password) or secret_name"),
+        ({"type": "vsphere", "url": "https://vc/sdk", "secret": {"user": "u"}}, "needs password, ca_cert (or insecure_skip_verify: true)"),
+    ],
+)
+def test_nothing_is_made_of_bad_options(plane, run, params, said):
+    result = run("provider", **{**OVA, **params})
+    assert result["failed"]
+    assert said in result["msg"]
+    assert "hush" not in result["msg"]
+    assert plane.do("list", "Provider", "mig") == plane.do("list", "Secret", "mig") == []
+
+
+def test_url_of_an_ova_provider_stays(run, connected):
+    run("provider", **OVA)
+    assert "does not let the url of an OVA provider change" in run("provider", **{**OVA, "url": "other:/x"})["msg"]
+
+
+def test_silence_names_what_to_look_at(run, monkeypatch):
+    from ansible_collections.vmshift.mtv.plugins.module_utils import waiting
+
+    monkeypatch.setattr(waiting.wait_for, "__kwdefaults__", {**waiting.wait_for.__kwdefaults__, "silence": 0.5})
+    result = run("provider", **OVA)
+    assert "has no status at all" in result["msg"]
+    assert "the Secret of the provider" in result["msg"]
+
+
+def test_without_waiting(run):
+    result = run("provider", wait=False, **OVA)
+    assert result["changed"]
+    assert "status" not in result["provider"]
