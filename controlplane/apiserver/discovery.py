@@ -23,8 +23,8 @@ def version() -> Object:
     """The Kubernetes release whose API this is."""
     return {
         "major": "1",
-        "minor": "34",
-        "gitVersion": "v1.34.0+vmshift",
+        "minor": "33",
+        "gitVersion": "v1.33.0+vmshift",
         "gitCommit": "",
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",

@@ -70,15 +70,16 @@ def merge(target: Any, patch: Any) -> Any:
 def json_patch(obj: Object, patch: Any) -> Object:
     """RFC 6902. A failing `test`, or a path that is not there, is 422."""
     try:
-        result = jsonpatch.JsonPatch(patch).apply(obj)
-    except jsonpatch.JsonPatchTestFailed as error:
-        raise ApiError(
-            422, "Invalid", f"the server rejected our request due to an error in our request: testing value failed: {error}"
-        ) from None
-    except jsonpatch.JsonPatchConflict as error:
-        raise ApiError(422, "Invalid", f"the server rejected our request due to an error in our request: {error}") from None
-    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError) as error:
+        operations = jsonpatch.JsonPatch(patch)
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError, AttributeError) as error:
         raise bad_request(f"the JSON patch cannot be read: {error}") from None
+    refused = "the server rejected our request due to an error in our request"
+    try:
+        result = operations.apply(obj)
+    except jsonpatch.JsonPatchTestFailed as error:
+        raise ApiError(422, "Invalid", f"{refused}: testing value failed: {error}") from None
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError) as error:
+        raise ApiError(422, "Invalid", f"{refused}: {error}") from None
     if not isinstance(result, dict):
         raise bad_request("the JSON patch leaves no object")
     return result

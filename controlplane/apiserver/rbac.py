@@ -39,12 +39,21 @@ class Access:
     name: str = ""
 
 
+# Everybody may ask what they may do.
+_FOR_ALL: tuple[Object, ...] = (
+    {"apiGroups": ["authorization.k8s.io"], "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"], "verbs": ["create"]},
+    {"apiGroups": ["authentication.k8s.io"], "resources": ["selfsubjectreviews"], "verbs": ["create"]},
+)
+
+
 def allowed(api: Api, user: User, access: Access) -> bool:
     """Administrators may do everything; others what a binding grants them."""
     return ADMINISTRATORS in user.groups or any(_grants(rule, access) for rule in _rules(api, user, access.namespace))
 
 
 def _rules(api: Api, user: User, namespace: str) -> Iterator[Object]:
+    if AUTHENTICATED in user.groups:
+        yield from _FOR_ALL
     bindings = api.list("ClusterRoleBinding") + (api.list("RoleBinding", namespace) if namespace else [])
     for binding in bindings:
         if any(_is_subject(subject, user, binding["metadata"].get("namespace", "")) for subject in binding.get("subjects") or ()):
