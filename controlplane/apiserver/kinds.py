@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -114,48 +115,51 @@ class Registry:
         """Stop serving `kind`; built-in kinds stay (ValueError)."""
         if self.is_built_in(kind):
             raise ValueError(f"{kind.resource} is built in")
-        self._by_path.pop((kind.group, kind.version, kind.plural), None)
-        self._by_kind.pop((kind.api_version, kind.kind), None)
+        if self._by_path.get((kind.group, kind.version, kind.plural)) is kind:
+            del self._by_path[kind.group, kind.version, kind.plural]
+        if self._by_kind.get((kind.api_version, kind.kind)) is kind:
+            del self._by_kind[kind.api_version, kind.kind]
 
 
 def kind_from_crd(crd: Object) -> list[Kind]:
     """The kinds that a CustomResourceDefinition asks for: one per served version."""
-    spec = crd["spec"]
+    return [_kind_of_version(crd["spec"], version) for version in crd["spec"].get("versions") or () if version.get("served")]
+
+
+def _kind_of_version(spec: Object, version: Object) -> Kind:
     names = spec["names"]
-    return [
-        Kind(
-            group=spec["group"],
-            version=version["name"],
-            plural=names["plural"],
-            singular=names.get("singular") or names["kind"].lower(),
-            kind=names["kind"],
-            namespaced=spec.get("scope") == "Namespaced",
-            schema=version.get("schema", {}).get("openAPIV3Schema"),
-            status="status" in (version.get("subresources") or {}),
-            short_names=tuple(names.get("shortNames") or ()),
-            categories=tuple(names.get("categories") or ()),
-            columns=_columns_from_crd(version.get("additionalPrinterColumns") or ()),
-            custom=True,
-        )
-        for version in spec.get("versions") or ()
-        if version.get("served")
-    ]
+    schema = (version.get("schema") or {}).get("openAPIV3Schema")
+    return Kind(
+        group=spec["group"],
+        version=version["name"],
+        plural=names["plural"],
+        singular=names.get("singular") or names["kind"].lower(),
+        kind=names["kind"],
+        namespaced=spec.get("scope") == "Namespaced",
+        schema=schema,
+        status="status" in (version.get("subresources") or {}),
+        short_names=tuple(names.get("shortNames") or ()),
+        categories=tuple(names.get("categories") or ()),
+        columns=tuple(_column_from_crd(column) for column in version.get("additionalPrinterColumns") or ()),
+        custom=True,
+        description=(schema or {}).get("description", ""),
+    )
 
 
-def _columns_from_crd(columns: Iterable[Object]) -> tuple[Column, ...]:
-    return tuple(
-        Column(c["name"], c["type"], c["jsonPath"], c.get("priority", 0), c.get("description", ""), c.get("format", "")) for c in columns
+def _column_from_crd(column: Object) -> Column:
+    return Column(
+        column["name"],
+        column["type"],
+        column["jsonPath"],
+        column.get("priority", 0),
+        column.get("description", ""),
+        column.get("format", ""),
     )
 
 
 def crd_object(kind: Kind) -> Object:
     """`kind` as the CustomResourceDefinition that a cluster would have for it (without uid, times and resourceVersion)."""
-    version: Object = {
-        "name": kind.version,
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": kind.schema or {"type": "object"}},
-    }
+    version: Object = {"name": kind.version, "served": True, "storage": True, "schema": {"openAPIV3Schema": _published_schema(kind)}}
     if kind.status:
         version["subresources"] = {"status": {}}
     if kind.columns:
@@ -179,12 +183,21 @@ def crd_object(kind: Kind) -> Object:
     }
 
 
+def _published_schema(kind: Kind) -> Schema:
+    """A copy of the kind's schema with the fields that every object has, as definitions list them."""
+    schema: Schema = copy.deepcopy(kind.schema or {"type": "object", "x-kubernetes-preserve-unknown-fields": True})
+    text = {"type": "string"}
+    common: Schema = {"apiVersion": text, "kind": {**text}, "metadata": {"type": "object"}}
+    if kind.description:
+        schema["description"] = kind.description
+    schema["properties"] = {**common, **schema.get("properties", {})}
+    return schema
+
+
 def _column_for_crd(column: Column) -> Object:
     out: Object = {"name": column.name, "type": column.type, "jsonPath": column.json_path}
-    if column.priority:
-        out["priority"] = column.priority
-    if column.description:
-        out["description"] = column.description
-    if column.format:
-        out["format"] = column.format
+    for field in ("priority", "description", "format"):
+        value = getattr(column, field)
+        if value:
+            out[field] = value
     return out

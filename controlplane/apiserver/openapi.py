@@ -64,6 +64,18 @@ def document(registry: Registry, group: str, version: str) -> Document:
     return _render(registry, group, version)[0]
 
 
+def version_2(accept: str = "") -> tuple[bytes, str]:
+    """/openapi/v2 as (body, content type): a document that describes nothing.
+
+    kubectl before 1.29 stops without one, but learns everything from version 3 once it is there; the protobuf form that it
+    asks for is empty when the document is.
+    """
+    if "protobuf" in accept:
+        return b"", "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+    nothing = {"swagger": "2.0", "info": {"title": "Kubernetes", "version": "unversioned"}, "paths": {}, "definitions": {}}
+    return json.dumps(nothing).encode(), _JSON
+
+
 def _render(registry: Registry, group: str, version: str) -> tuple[Document, str]:
     kinds = tuple(kind for kind in registry.all() if (kind.group, kind.version) == (group, version))
     known = _rendered.get((group, version))
