@@ -6,20 +6,17 @@ orders differ in appliances of some exporters, and a disk must not end up in the
 
 from __future__ import annotations
 
-import lzma
 import tarfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from defusedxml.ElementTree import fromstring
 
-from ansible_collections.vmshift.mtv.plugins.module_utils.sources import ovf
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources import archive, ovf
 
 _OVF = "{http://schemas.dmtf.org/ovf/envelope/1}"
 _RASD = "{http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData}"
 _DISK_DRIVE = "17"  # CIM resource type
-_LARGEST_OVF = 16 * 1024 * 1024  # bytes; a descriptor has some kilobytes
 
 
 class UnreadableAppliance(Exception):
@@ -35,50 +32,47 @@ class ApplianceDisk:
 
 
 def disks(appliance: Path) -> list[ApplianceDisk]:
-    """The disks of an OVA file (plain or compressed tar) or of an OVF folder, in the order of the DiskSection."""
-    descriptor = _descriptor(appliance)
+    """The disks of an OVA file or of a folder with one OVF file, in the order of the DiskSection. Raises UnreadableAppliance."""
     try:
-        listed = ovf.parse(descriptor).disks
-        capacities = [disk.capacity * ovf.unit_bytes(disk.units) for disk in listed]
+        path = _descriptor_in(appliance) if appliance.is_dir() else appliance
+        envelope = archive.read_ovf(path) if appliance.is_dir() else archive.read_ova(path)
+        if appliance.is_dir():
+            archive.check_disk_files(path, envelope)
+        capacities = [disk.capacity * ovf.unit_bytes(disk.units) for disk in envelope.disks]
+        attached = _attached(path)
     except ovf.OvfError as error:
-        raise UnreadableAppliance(f"the appliance {appliance.name} {error}") from error
+        raise UnreadableAppliance(f"the appliance {appliance.name} {error}") from None
+    except OSError as error:
+        raise UnreadableAppliance(f"cannot read the appliance {appliance.name}: {error.strerror or error}") from None
     except ValueError as error:
-        raise UnreadableAppliance(f"the descriptor of the appliance {appliance.name} is unusable: {error}") from error
-    attached = _attached(descriptor)
-    for disk in listed:
+        raise UnreadableAppliance(f"the descriptor of the appliance {appliance.name} is unusable: {error}") from None
+    for disk in envelope.disks:
         if not disk.href:
             raise UnreadableAppliance(f"the disk {disk.id} of the appliance {appliance.name} is blank, and virt-v2v takes no blank disks")
         if disk.id not in attached:
             raise UnreadableAppliance(f"the disk {disk.id} of the appliance {appliance.name} is attached to no virtual machine")
-    return [ApplianceDisk(capacity, attached.index(disk.id)) for disk, capacity in zip(listed, capacities, strict=True)]
+    return [ApplianceDisk(capacity, attached.index(disk.id)) for disk, capacity in zip(envelope.disks, capacities, strict=True)]
 
 
-def _attached(descriptor: bytes) -> list[str]:
+def _descriptor_in(folder: Path) -> Path:
+    descriptors = sorted(folder.glob("*.ovf"))
+    if len(descriptors) != 1:
+        raise ovf.OvfError(f"has {len(descriptors)} OVF descriptors in its folder; virt-v2v needs one")
+    return descriptors[0]
+
+
+def _attached(path: Path) -> list[str]:
     """Disk ids in the order of the disk drives; only what virt-v2v understands counts."""
-    drives = [item for item in fromstring(descriptor).iter(f"{_OVF}Item") if item.findtext(f"{_RASD}ResourceType") == _DISK_DRIVE]
+    drives = [item for item in fromstring(_text(path)).iter(f"{_OVF}Item") if item.findtext(f"{_RASD}ResourceType") == _DISK_DRIVE]
     resources = [drive.findtext(f"{_RASD}HostResource") or "" for drive in drives]
     return [resource.rpartition("/disk/")[2] for resource in resources if "/disk/" in resource]
 
 
-def _descriptor(appliance: Path) -> bytes:
-    try:
-        return _read_descriptor(appliance)
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise UnreadableAppliance(f"the appliance {appliance.name} is no OVA file (a tar archive), or a damaged one") from error
-    except OSError as error:
-        raise UnreadableAppliance(f"cannot read the appliance {appliance.name}: {error.strerror or error}") from error
-
-
-def _read_descriptor(appliance: Path) -> bytes:
-    if appliance.is_dir():
-        descriptors = sorted(appliance.glob("*.ovf"))
-        if len(descriptors) != 1:
-            raise UnreadableAppliance(f"the folder {appliance.name} has {len(descriptors)} OVF descriptors; one is needed")
-        return descriptors[0].read_bytes()[:_LARGEST_OVF]
-    with tarfile.open(appliance) as archive:
-        for member in archive:
-            if member.isfile() and member.name.lower().endswith(".ovf"):
-                content = archive.extractfile(member)
-                assert content is not None
-                return content.read(_LARGEST_OVF)
-    raise UnreadableAppliance(f"the appliance {appliance.name} contains no OVF descriptor")
+def _text(path: Path) -> bytes:
+    """The descriptor, out of an archive that has been read without complaint before."""
+    if path.suffix.lower() == ".ovf":
+        return path.read_bytes()
+    with tarfile.open(path, mode="r:") as members:
+        descriptor = next(member for member in members if member.isfile() and member.name.lower().endswith(".ovf"))
+        content = members.extractfile(descriptor)
+        return content.read() if content else b""

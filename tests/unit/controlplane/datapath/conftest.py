@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,9 +35,10 @@ def _descriptor(listed: Sequence[str], attached: Sequence[str], blank: Sequence[
     return OVF.format(files=files, disks=disks, drives=drives).encode()
 
 
-def _write_ova(path: Path, ovf: bytes, mode: str = "w") -> Path:
-    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
-        for name, content in (("vm.ovf", ovf), ("a.vmdk", b"disk")):
+def _write_ova(path: Path, ovf: bytes) -> Path:
+    disks = re.findall(r'href="([^"]+)"', ovf.decode())
+    with tarfile.open(path, "w") as archive:
+        for name, content in (("vm.ovf", ovf), *((disk, b"disk") for disk in disks)):
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
@@ -51,7 +53,7 @@ def descriptor() -> Callable[..., bytes]:
 
 @pytest.fixture
 def write_ova() -> Callable[..., Path]:
-    """write_ova(path, ovf, mode="w"): an archive of that descriptor and a disk; returns its path."""
+    """write_ova(path, ovf): an archive of that descriptor and its disk files; returns its path."""
     return _write_ova
 
 

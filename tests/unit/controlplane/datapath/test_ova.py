@@ -16,17 +16,20 @@ def test_order_of_drives_may_differ_from_the_order_of_disks(tmp_path: Path, desc
     assert [disk.number for disk in ova.disks(path)] == [1, 0]
 
 
-@pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
-def test_capacity_in_bytes_from_plain_and_compressed_archives(tmp_path: Path, mode: str, descriptor: Make, write_ova: Write) -> None:
-    path = write_ova(tmp_path / "a.ova", descriptor(["d"], ["d"], mebibytes=3), mode)
+def test_capacity_in_bytes(tmp_path: Path, descriptor: Make, write_ova: Write) -> None:
+    path = write_ova(tmp_path / "a.ova", descriptor(["d"], ["d"], mebibytes=3))
     assert ova.disks(path) == [ova.ApplianceDisk(capacity=3 * 2**20, number=0)]
 
 
 def test_folder_with_one_descriptor(tmp_path: Path, descriptor: Make) -> None:
     (tmp_path / "vm.ovf").write_bytes(descriptor(["d", "e"], ["d", "e"]))
+    with pytest.raises(ova.UnreadableAppliance, match="names the disk file 'd.vmdk', which does not lie beside it"):
+        ova.disks(tmp_path)
+    for name in ("d.vmdk", "e.vmdk"):
+        (tmp_path / name).touch()
     assert len(ova.disks(tmp_path)) == 2
     (tmp_path / "other.ovf").write_bytes(b"")
-    with pytest.raises(ova.UnreadableAppliance, match="has 2 OVF descriptors; one is needed"):
+    with pytest.raises(ova.UnreadableAppliance, match="has 2 OVF descriptors in its folder; virt-v2v needs one"):
         ova.disks(tmp_path)
 
 
@@ -57,14 +60,16 @@ def test_unusable_descriptors(tmp_path: Path, write_ova: Write, ovf: bytes, expe
 @pytest.mark.parametrize("content", [b"", b"no archive at all" * 100, b"\x1f\x8b\x08\x00" + b"x" * 100])
 def test_files_that_are_no_appliance(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.ova").write_bytes(content)
-    with pytest.raises(ova.UnreadableAppliance, match="a.ova is no OVA file"):
+    with pytest.raises(
+        ova.UnreadableAppliance, match="a.ova (is not an uncompressed tar archive|holds no .ovf)"
+    ):
         ova.disks(tmp_path / "a.ova")
 
 
 def test_archive_that_ends_early(tmp_path: Path, descriptor: Make, write_ova: Write) -> None:
     path = write_ova(tmp_path / "a.ova", descriptor(["d"], ["d"]))
     path.write_bytes(path.read_bytes()[:700])
-    with pytest.raises(ova.UnreadableAppliance):
+    with pytest.raises(ova.UnreadableAppliance, match="the appliance a.ova is not complete: it ends after 700"):
         ova.disks(path)
 
 
