@@ -91,7 +91,7 @@ class _Inventory:
         if "vm" in given and name in self.by_id and self.by_id[name] not in matches:
             matches = [self.by_id[name], *matches]
         if not matches:
-            raise SelectionError(f"no VM {_quoted(name, namespace)} in the inventory{self._close_to(name, suggest)}")
+            raise SelectionError(f"there is no VM {_quoted(name, namespace)}{self._close_to(name, suggest)}")
         if len(matches) > 1:
             candidates = ", ".join(_at_most([_described(vm) for vm in matches], SHOWN, "VMs"))
             raise SelectionError(f"{name!r} matches {len(matches)} VMs: {candidates}; choose by id")
@@ -100,7 +100,7 @@ class _Inventory:
     def _by_id(self, vm_id: str, name: str | None, suggest: bool) -> VM:
         vm = self.by_id.get(vm_id)
         if vm is None:
-            raise SelectionError(f"no VM with id {vm_id!r} in the inventory{self._close_to(name, suggest) if name else ''}")
+            raise SelectionError(f"there is no VM with id {vm_id!r}{self._close_to(name, suggest) if name else ''}")
         if name is not None and vm["name"] != name:
             raise SelectionError(f"the VM with id {vm_id!r} is named {vm['name']!r}, not {name!r}")
         return vm
@@ -117,12 +117,12 @@ class _Inventory:
             raise SelectionError(f"query {query!r} is not usable: {_one_line(error)}") from error
         matches = _in_namespace(matches, namespace)
         if not matches:
-            raise SelectionError(f"query {query!r} matches none of the {len(self.vms)} VMs in the inventory")
+            raise SelectionError(f"query {query!r} matches none of the {len(self.vms)} VMs")
         return matches
 
     def _vms_of(self, query: str, found: Any) -> list[VM]:
         if not isinstance(found, list) or not all(isinstance(vm, dict) and vm.get("id") in self.by_id for vm in found):
-            raise SelectionError(f"query {query!r} must return VMs of the inventory, as in \"[?powerState=='poweredOff']\"")
+            raise SelectionError(f"query {query!r} must return VMs, as in \"[?powerState=='poweredOff']\"")
         return [self.by_id[vm["id"]] for vm in found]
 
     def _close_to(self, name: str, suggest: bool) -> str:
@@ -130,7 +130,7 @@ class _Inventory:
             return ""
         same = [known for known in self.by_name if known.lower() == name.lower()]
         close = same or difflib.get_close_matches(name, self.by_name, n=5, cutoff=0.6)
-        return f" (did you mean {', '.join(map(repr, close))}?)" if close else f" of {len(self.vms)} VMs"
+        return f" (did you mean {', '.join(map(repr, close))}?)" if close else f" among the {len(self.vms)} VMs"
 
 
 def _in_namespace(vms: list[VM], namespace: str | None) -> list[VM]:

@@ -222,6 +222,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.pod_logs import last_w
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import describe, ensure_absent, ensure_present, get, list_objects
 from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import Target, WaitError, target_of, wait_for, wait_gone
 
+ENDINGS = {SUCCEEDED: "has succeeded", FAILED: "has failed", CANCELED: "was canceled"}
 #: The Migration mirrors the Plan; this long the result waits for it to catch up.
 MIRROR_SECONDS = 15
 
@@ -275,7 +276,7 @@ class Run:
         decision = runs.decide(self.plan, self.migrations, self.params["retry"])
         migration: Mapping[str, Any] | None = decision.migration
         if decision.action == runs.REFUSED:
-            raise self.failure(migration, f"The last run of {describe(self.plan)} has {str(decision.outcome).upper()}.", again=True)
+            raise self.failure(migration, f"The last run of {describe(self.plan)} {ENDINGS[decision.outcome or FAILED]}.", again=True)
         if decision.action == runs.DONE:
             return self.result(migration)
         written = self.create() if decision.action == runs.START else self.follow(decision.migration or {})
@@ -356,7 +357,7 @@ class Run:
                 said = f"{target_of(migration)} has not ended within {self.params['wait_timeout']} s; it goes on."
                 raise self.failure(migration, said) from error
             outcome = runs.outcome_of(self.plan or {}, migration)
-            said = f"{describe(migration)} of plan {self.params['plan']} has {str(outcome).upper()}." if outcome else str(error)
+            said = f"{describe(migration)} of plan {self.params['plan']} {ENDINGS[outcome]}." if outcome else str(error)
             raise self.failure(self.mirrored(migration), said) from error
         self.reread()
         return self.result(self.mirrored(migration))

@@ -1,0 +1,247 @@
+"""The plan module against the embedded API server; the tests write what MTV's controllers would."""
+
+from __future__ import annotations
+
+import pytest
+
+APP = {
+    "id": "id-app",
+    "name": "app",
+    "networks": [{"ID": "net-1", "Name": "VM Network"}],
+    "disks": [{"ID": "disk-1", "Name": "app-disk1.vmdk"}],
+    "concerns": [{"id": "x", "label": "Shared disk", "category": "Critical", "assessment": "It is shared."}],
+}
+DB = {**APP, "id": "id-db", "name": "db", "concerns": []}
+GIVEN = {
+    "name": "demo",
+    "namespace": "mig",
+    "source": "src",
+    "network_map": "demo",
+    "storage_map": "demo",
+    "target_namespace": "apps",
+    "vms": ["app"],
+    "wait_timeout": 10,
+}
+
+
+@pytest.fixture
+def world(plane, conditions_of_status):
+    """A source with two VMs, the cluster's own provider and two maps, all ready; plans become ready."""
+
+    def ready(obj):
+        return conditions_of_status(obj, "Ready")
+
+    for obj in (plane.provider("src", url="h:/x"), plane.provider("host", "openshift", "konveyor-forklift")):
+        plane.do("update_status", {**obj, "status": ready(obj)})
+    provider = {"source": {"name": "src", "namespace": "mig"}, "destination": {"name": "host", "namespace": "konveyor-forklift"}}
+    for kind, source, destination in (
+        ("NetworkMap", "VM Network", {"type": "pod"}),
+        ("StorageMap", "app-disk1.vmdk", {"storageClass": "sc"}),
+    ):
+        spec = {"provider": provider, "map": [{"source": {"name": source}, "destination": destination}]}
+        made = plane.make(kind, "demo", spec=spec)
+        plane.do("update_status", {**made, "status": ready(made)})
+    uid = plane.do("get", "Provider", "mig", "src")["metadata"]["uid"]
+    plane.inventory[f"providers/ova/{uid}/vms"] = [APP, DB]
+    plane.ready = ready
+    plane.stop_plans = plane.controller("Plan", lambda plan: None if plan.get("status") and plan["status"].get("keep") else ready(plan))
+    return plane
+
+
+def test_a_plan_is_made_and_ready_and_a_second_run_changes_nothing(world, run):
+    made = run("plan", **GIVEN)
+    assert made["changed"] and made["vms"] == [{"id": "id-app", "name": "app", "overrides": {}}]
+    assert made["concerns"] == [{"vm": "app", "vm_id": "id-app", **APP["concerns"][0]}]
+    spec = world.do("get", "Plan", "mig", "demo")["spec"]
+    assert spec["vms"] == [{"id": "id-app", "name": "app"}]
+    assert spec["provider"]["destination"] == {"name": "host", "namespace": "konveyor-forklift"}
+    assert spec["map"] == {"network": {"name": "demo", "namespace": "mig"}, "storage": {"name": "demo", "namespace": "mig"}}
+    again = run("plan", **GIVEN)
+    assert not again["changed"] and again["plan"]["status"]["conditions"][0]["type"] == "Ready"
+
+
+def test_false_is_kept_against_a_default_of_true(world, run):
+    run("plan", **GIVEN)
+    assert world.do("get", "Plan", "mig", "demo")["spec"]["preserveStaticIPs"] is True
+    changed = run("plan", **GIVEN, preserve_static_ips=False, migrate_shared_disks=False)
+    assert changed["changed"] and changed["diff"]["after"]["spec"]["preserveStaticIPs"] is False
+    spec = world.do("get", "Plan", "mig", "demo")["spec"]
+    assert (spec["preserveStaticIPs"], spec["migrateSharedDisks"], spec["useCompatibilityMode"]) == (False, False, True)
+    assert not run("plan", **GIVEN, preserve_static_ips=False, migrate_shared_disks=False)["changed"]
+
+
+def test_an_existing_plan_takes_single_options_and_keeps_the_others(world, run):
+    run("plan", **GIVEN)
+    assert run("plan", name="demo", namespace="mig", description="two")["changed"]
+    spec = world.do("get", "Plan", "mig", "demo")["spec"]
+    assert (spec["description"], spec["targetNamespace"]) == ("two", "apps")
+    assert run("plan", name="demo", namespace="mig", vms=["app", {"name": "db", "target_name": "db2"}])["changed"]
+    assert world.do("get", "Plan", "mig", "demo")["spec"]["vms"][1] == {"id": "id-db", "name": "db", "targetName": "db2"}
+
+
+def test_check_mode_predicts_exactly_and_writes_nothing(world, run):
+    predicted = run("plan", check_mode=True, **GIVEN)
+    assert predicted["changed"] and world.do("find", "Plan", "mig", "demo") is None
+    assert run("plan", **GIVEN)["diff"] == predicted["diff"]
+    assert not run("plan", check_mode=True, **GIVEN)["changed"]
+
+
+def test_check_mode_without_providers_and_maps_warns(plane, run):
+    predicted = run("plan", check_mode=True, **GIVEN)
+    assert predicted["changed"] and predicted["vms"] == [{"id": None, "name": "app", "overrides": {}}]
+    said = " ".join(w if isinstance(w, str) else w["event"]["msg"] for w in predicted["warnings"])
+    assert "the provider mig/src does not exist" in said and "the NetworkMap mig/demo does not exist" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"vms": ["ap"]}, "vms[0]: there is no VM 'ap' (did you mean 'app'?)"),
+        ({"vms": [{"nmae": "app"}]}, "vms[0]: unknown option 'nmae'"),
+        ({"vms": []}, "vms: the list is empty"),
+        ({"vms": ["app", {"name": "db", "target_name": "x"}, {"name": "app", "target_name": "x"}]}, "would both be named 'x'"),
+        ({"source": "sr"}, "source: the provider mig/sr does not exist; in the namespace mig there are src (ova)."),
+        ({"network_map": "nope"}, "network_map: the NetworkMap mig/nope does not exist."),
+        ({"storage_map": {"nmae": "demo"}}, "storage_map: give a name, or a dictionary of name and namespace"),
+        ({"vms": [{"name": "app", "luks": "key"}]}, "The plan needs the Secret mig/key, which does not exist."),
+        ({"vms": [{"name": "app", "hooks": [{"step": "PreHook", "hook": "h"}]}]}, "The plan needs the Hook mig/h, which does not exist."),
+        ({"customization_scripts": "s"}, "The plan needs the ConfigMap mig/s, which does not exist."),
+        ({"target_namespace": "My Apps"}, "target_namespace: 'My Apps' cannot be a name in Kubernetes"),
+        ({"vms": None}, "The plan mig/demo does not exist yet; to make it give vms."),
+        (
+            {"conversion_temp_storage_class": "sc"},
+            "parameters are required together: conversion_temp_storage_class, conversion_temp_storage_size",
+        ),
+    ],
+)
+def test_mistakes_are_named_before_anything_is_written(world, run, options, text):
+    failed = run("plan", **{**GIVEN, **options})
+    assert failed["failed"] and text in failed["msg"]
+    assert world.do("find", "Plan", "mig", "demo") is None
+
+
+def test_a_network_that_no_pair_maps_is_named_before_anything_is_written(world, run):
+    uid = world.do("get", "Provider", "mig", "src")["metadata"]["uid"]
+    world.inventory[f"providers/ova/{uid}/vms"] = [{**APP, "networks": [{"ID": "net-2", "Name": "Backup"}]}]
+    failed = run("plan", **GIVEN)
+    assert "network 'Backup' (id net-2) of VM 'app' is not in the network map, which maps 'VM Network'" in failed["msg"]
+    assert world.do("find", "Plan", "mig", "demo") is None
+
+
+def test_a_map_that_is_not_ready_is_waited_for_and_its_blocker_named(world, run, conditions_of_status):
+    broken = world.do("get", "StorageMap", "mig", "demo")
+    status = conditions_of_status(broken, "DestinationStorageNotValid", category="Critical", message="Destination storage not valid.")
+    world.do("update_status", {**broken, "status": status})
+    failed = run("plan", **GIVEN)
+    assert failed["failed"] and "StorageMap mig/demo" in failed["msg"] and "Destination storage not valid." in failed["msg"]
+    assert world.do("find", "Plan", "mig", "demo") is None
+
+
+def test_a_blocked_plan_fails_with_condition_items_suggestion_and_concerns(world, run, conditions_of_status):
+    world.stop_plans()
+    world.controller(
+        "Plan",
+        lambda plan: conditions_of_status(
+            plan,
+            "VMCriticalConcerns",
+            category="Critical",
+            message="VM has critical concerns.",
+            items=["app (Shared disk)"],
+            suggestion="Fix it.",
+        ),
+    )
+    failed = run("plan", **GIVEN)
+    assert failed["failed"] and failed["changed"] and failed["conditions"][0]["type"] == "VMCriticalConcerns"
+    assert "VM has critical concerns. [app (Shared disk)] (Fix it.)" in failed["msg"]
+    assert "Critical concerns: app: Shared disk (It is shared.)" in failed["msg"]
+
+
+def test_a_blocker_that_passes_by_itself_is_waited_out(world, run, conditions_of_status):
+    world.stop_plans()
+    passes = iter([False, False, True])
+
+    def decide(plan):
+        if next(passes, True):
+            return world.ready(plan)
+        return conditions_of_status(plan, "StorageMapNotReady", category="Critical", message=str(plan["metadata"]["resourceVersion"]))
+
+    world.controller("Plan", decide)
+    assert run("plan", **GIVEN)["plan"]["status"]["conditions"][0]["type"] == "Ready"
+
+
+def test_warn_conditions_become_warnings(world, run, conditions_of_status):
+    world.stop_plans()
+
+    def decide(plan):
+        status = world.ready(plan)
+        status["conditions"] += conditions_of_status(plan, "HostNotReady", category="Warn", message="VM host is in maintenance mode.")[
+            "conditions"
+        ]
+        return status
+
+    world.controller("Plan", decide)
+    said = str(run("plan", **GIVEN)["warnings"])
+    assert "Plan mig/demo: HostNotReady=True: VM host is in maintenance mode." in said
+
+
+def ended(world, *types):
+    plan = world.do("get", "Plan", "mig", "demo")
+    listed = [{"type": t, "status": "True", "category": "Advisory", "lastTransitionTime": "2026-01-01T00:00:00Z"} for t in types]
+    some = {"name": "demo", "namespace": "mig", "uid": "u", "generation": 1}
+    entry = {"plan": some, "migration": some, "provider": {"source": some, "destination": some}, "map": {"network": some, "storage": some}}
+    status = {**plan["status"], "migration": {"history": [{**entry, "conditions": listed}]}}
+    status["conditions"] = [*status["conditions"], *listed]
+    world.do("update_status", {**plan, "status": status})
+
+
+def test_a_plan_that_has_succeeded_is_left_alone_and_a_change_of_it_refused(world, run):
+    run("plan", **GIVEN)
+    world.stop_plans()
+    ended(world, "Succeeded")
+    assert not run("plan", **GIVEN)["changed"]
+    failed = run("plan", **{**GIVEN, "vms": ["app", "db"]})
+    assert "has succeeded, and MTV ignores changes of it (vms); use a plan of another name" in failed["msg"]
+    assert len(world.do("get", "Plan", "mig", "demo")["spec"]["vms"]) == 1
+
+
+def test_a_plan_that_has_run_is_archived_before_it_is_removed(world, run, conditions_of_status):
+    run("plan", **GIVEN)
+    world.stop_plans()
+    ended(world, "Failed")
+    archived = []
+
+    def archive(plan):
+        if plan["spec"].get("archived"):
+            archived.append(True)
+            return {**conditions_of_status(plan, "Archived"), "migration": plan["status"]["migration"]}
+        return None
+
+    world.controller("Plan", archive)
+    assert run("plan", check_mode=True, name="demo", namespace="mig", state="absent")["changed"] and not archived
+    removed = run("plan", name="demo", namespace="mig", state="absent", wait_timeout=10)
+    assert removed["changed"] and removed["plan"] is None and archived
+    assert world.do("find", "Plan", "mig", "demo") is None
+    assert not run("plan", name="demo", namespace="mig", state="absent")["changed"]
+
+
+def test_a_plan_that_never_ran_is_removed_at_once(world, run):
+    run("plan", **GIVEN)
+    assert run("plan", name="demo", namespace="mig", state="absent", wait_timeout=10)["changed"]
+    assert world.do("find", "Plan", "mig", "demo") is None
+
+
+def test_a_plan_that_is_executed_is_not_removed(world, run):
+    run("plan", **GIVEN)
+    world.stop_plans()
+    ended(world, "Executing")
+    assert "is being executed; cancel its migration first" in run("plan", name="demo", namespace="mig", state="absent")["msg"]
+    assert world.do("find", "Plan", "mig", "demo")
+
+
+def test_archiving_needs_no_other_option_and_waits(world, run, conditions_of_status):
+    run("plan", **GIVEN)
+    world.stop_plans()
+    world.controller("Plan", lambda plan: conditions_of_status(plan, "Archived" if plan["spec"].get("archived") else "Ready"))
+    done = run("plan", name="demo", namespace="mig", archived=True, wait_timeout=10)
+    assert done["changed"] and done["plan"]["status"]["conditions"][0]["type"] == "Archived"
+    assert not run("plan", name="demo", namespace="mig", archived=True, wait_timeout=10)["changed"]
