@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import AUTH_ARGUMENT_SPEC
 
-#: A module that makes or removes one object: fragments kubernetes.core.k8s_auth_options, vmshift.mtv.options.
+#: A module that makes or removes one object: fragments vmshift.mtv.auth, vmshift.mtv.options.
 OBJECT: dict[str, Any] = {
     **AUTH_ARGUMENT_SPEC,
     "name": {"type": "str", "required": True},
@@ -18,7 +18,7 @@ OBJECT: dict[str, Any] = {
     "labels": {"type": "dict"},
     "annotations": {"type": "dict"},
 }
-#: A module that only reads objects: fragments kubernetes.core.k8s_auth_options, vmshift.mtv.options.info.
+#: A module that only reads objects: fragments vmshift.mtv.auth, vmshift.mtv.options.info.
 INFO: dict[str, Any] = {
     **AUTH_ARGUMENT_SPEC,
     "name": {"type": "str"},

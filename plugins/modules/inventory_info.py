@@ -16,7 +16,7 @@ description:
     Virtualization (MTV, Forklift).
   - Virtual machines come with the concerns that MTV has about them.
 extends_documentation_fragment:
-  - kubernetes.core.k8s_auth_options
+  - vmshift.mtv.auth
   - vmshift.mtv.attributes.info
   - vmshift.mtv.options.inventory
 options:

@@ -16,7 +16,7 @@ description:
   - Before anything is written, the pairs are checked against the inventories of both providers, because MTV only warns about networks that
     do not exist, or says nothing before a plan uses the map.
 extends_documentation_fragment:
-  - kubernetes.core.k8s_auth_options
+  - vmshift.mtv.auth
   - vmshift.mtv.attributes
   - vmshift.mtv.options
   - vmshift.mtv.options.wait

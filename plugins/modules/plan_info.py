@@ -14,7 +14,7 @@ author:
 description:
   - Reads C(Plan) objects of the Migration Toolkit for Virtualization (MTV, Forklift).
 extends_documentation_fragment:
-  - kubernetes.core.k8s_auth_options
+  - vmshift.mtv.auth
   - vmshift.mtv.attributes.info
   - vmshift.mtv.options.info
 seealso:

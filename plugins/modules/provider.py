@@ -18,7 +18,7 @@ description:
     Provider, so that it goes with it.
   - Waits until MTV has connected to the provider and has read its inventory.
 extends_documentation_fragment:
-  - kubernetes.core.k8s_auth_options
+  - vmshift.mtv.auth
   - vmshift.mtv.attributes
   - vmshift.mtv.options
   - vmshift.mtv.options.wait
@@ -379,7 +379,7 @@ def finish(
                 secret = secret._replace(object=add_owner(cluster, secret.object, found))
         if secret.changed and current and secret.object:
             version = secret.object["metadata"].get("resourceVersion", "")
-    result = {"changed": changed, "diff": diffs(module, provider, secret), "provider": found}
+    result = {"changed": changed, "diff": diff_of(provider, secret), "provider": found}
     if module.params["wait"] and not module.check_mode:
         with reporting(**result):
             result["provider"] = wait_connected(cluster, found, module.params["wait_timeout"], version, conditions_of(current or {}))
@@ -430,14 +430,13 @@ def absent(module: AnsibleModule, cluster: Cluster) -> dict[str, Any]:
     if owned:
         meta = owned["metadata"]
         secret = ensure_absent(cluster, "Secret", meta["namespace"], meta["name"], check_mode=module.check_mode)
-    return {"changed": provider.changed or bool(secret and secret.changed), "diff": diffs(module, provider, secret), "provider": None}
+    return {"changed": provider.changed or bool(secret and secret.changed), "diff": diff_of(provider, secret), "provider": None}
 
 
-def diffs(module: AnsibleModule, provider: Result, secret: Result | None) -> list[dict[str, Any]]:
-    """One diff per object that changes."""
-    name = f"{module.params['namespace']}/{module.params['name']}"
-    parts = [("Provider " + name, provider)] + ([("Secret of provider " + name, secret)] if secret else [])
-    return [{**part.diff, "before_header": header, "after_header": header} for header, part in parts if part.changed]
+def diff_of(provider: Result, secret: Result | None) -> dict[str, Any]:
+    """What the task owns of both objects, before and after."""
+    parts = {"provider": provider, **({"secret": secret} if secret else {})}
+    return {"before": {k: p.before for k, p in parts.items()}, "after": {k: p.after for k, p in parts.items()}}
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ author:
 description:
   - Reads C(Provider) objects of the Migration Toolkit for Virtualization (MTV, Forklift). Credentials are not part of them.
 extends_documentation_fragment:
-  - kubernetes.core.k8s_auth_options
+  - vmshift.mtv.auth
   - vmshift.mtv.attributes.info
   - vmshift.mtv.options.info
 seealso:

@@ -43,7 +43,7 @@ def test_ova_provider_from_nothing_to_absent(plane, run, connected):
     for check_mode in (False, True):
         again = run("provider", check_mode=check_mode, **OVA)
         assert not again["changed"]
-        assert again["diff"] == []
+        assert again["diff"]["before"] == again["diff"]["after"]
 
     assert run("provider", check_mode=True, name="src", namespace="mig", state="absent")["changed"]
     gone = run("provider", name="src", namespace="mig", state="absent")
@@ -57,7 +57,8 @@ def test_check_mode_predicts_what_happens(plane, run, connected):
     predicted = run("provider", check_mode=True, secret={"token": "hush"}, **CLUSTER)
     made = run("provider", secret={"token": "hush"}, **CLUSTER)
     assert predicted["diff"] == made["diff"]
-    assert [d["before_header"] for d in made["diff"]] == ["Provider mig/old", "Secret of provider mig/old"]
+    assert made["diff"]["before"] == {"provider": {}, "secret": {}}
+    assert made["diff"]["after"]["provider"]["spec"]["secret"] == {"name": "old", "namespace": "mig"}
     assert "hush" not in json.dumps([predicted, made])
     assert base64.b64encode(b"hush").decode() not in json.dumps([predicted, made])
 
@@ -72,8 +73,12 @@ def test_rotation_writes_the_secret_and_waits_until_it_was_tried(plane, run, con
     rotated = run("provider", secret={"token": "two"}, **CLUSTER)
     assert rotated["changed"]
     assert secret_data(plane)["token"] == "two"
-    (diff,) = rotated["diff"]
-    assert diff["after"]["data"]["token"] == "<hidden, changed>"
+    assert rotated["diff"]["before"]["provider"] == rotated["diff"]["after"]["provider"]
+    assert rotated["diff"]["after"]["secret"]["data"] == {
+        "token": "<hidden, changed>",
+        "insecureSkipVerify": "<hidden>",
+        "url": "<hidden>",
+    }
     secret = plane.do("get", "Secret", "mig", "old")
     assert rotated["provider"]["status"]["secretResourceVersion"] == secret["metadata"]["resourceVersion"]
     assert not run("provider", secret={"token": "two"}, **CLUSTER)["changed"]
@@ -115,7 +120,7 @@ def test_only_what_is_given_changes(plane, run, connected):
     assert result["changed"]
     assert result["provider"]["spec"]["url"] == CLUSTER["url"]
     assert result["provider"]["spec"]["secret"] == {"name": "old", "namespace": "mig"}
-    assert result["diff"][0]["after"] == {"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "Provider"} | {
+    assert result["diff"]["after"]["provider"] == {"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "Provider"} | {
         "metadata": {"name": "old", "namespace": "mig", "labels": {"wave": "1"}},
         "spec": {},
     }
