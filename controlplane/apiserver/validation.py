@@ -13,6 +13,7 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver import formats
 
 Schema = dict[str, Any]
 _ABSENT: Any = object()
+_COMBINATIONS = frozenset({"allOf", "anyOf", "oneOf", "not"})
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def _check(schema: Schema, value: Any, path: str, old: Any) -> Iterator[Cause]:
         yield _unsupported(path, value, schema["enum"])
     if mismatch:
         return
-    yield from _check_combinations(schema, value, path, old)
+    if not _COMBINATIONS.isdisjoint(schema):
+        yield from _check_combinations(schema, value, path, old)
     if isinstance(value, dict):
         yield from _check_object(schema, value, path, old)
     elif isinstance(value, list):
@@ -55,7 +57,8 @@ def _check(schema: Schema, value: Any, path: str, old: Any) -> Iterator[Cause]:
         yield from _check_text(schema, value, path)
     elif not isinstance(value, bool):
         yield from _check_number(schema, value, path)
-    yield from _check_transitions(schema, value, path, old)
+    if "x-kubernetes-validations" in schema and old not in (_ABSENT, None):
+        yield from _check_transitions(schema, value, path, old)
 
 
 def _check_object(schema: Schema, value: dict[str, Any], path: str, old: Any) -> Iterator[Cause]:
@@ -164,9 +167,7 @@ TRANSITION_RULES: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def _check_transitions(schema: Schema, value: Any, path: str, old: Any) -> Iterator[Cause]:
-    if old is _ABSENT or old is None:
-        return
-    for rule in schema.get("x-kubernetes-validations", ()):
+    for rule in schema["x-kubernetes-validations"]:
         allows = TRANSITION_RULES.get(rule["rule"])
         if allows and not allows(old, value):
             shown = _shown(value if not isinstance(value, (dict, list)) else _type_name(value))
@@ -179,11 +180,11 @@ def _types(schema: Schema) -> tuple[str, ...]:
     return (schema["type"],) if schema.get("type") else ()
 
 
+_TYPE_NAMES = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
+
+
 def _type_name(value: Any) -> str:
-    if isinstance(value, bool):
-        return "boolean"
-    names = ((str, "string"), (int, "integer"), (float, "number"), (dict, "object"), (list, "array"))
-    return next((name for type_, name in names if isinstance(value, type_)), "null")
+    return _TYPE_NAMES.get(type(value), "null")
 
 
 def _type_mismatch(schema: Schema, value: Any) -> tuple[str, str] | None:
