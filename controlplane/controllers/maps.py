@@ -33,12 +33,14 @@ class MapReconciler(Reconciler):
     def triggers(self) -> Mapping[str, Callable[[Object], Iterable[Key]]]:
         return {"Provider": lambda provider: references.referring_to(self.context.api, self.kind, provider)}
 
-    def _inventory_changed(self, provider_uid: str, collection: str, _vm: Object | None) -> None:
-        if collection == "vms":
+    def _inventory_changed(self, provider_uid: str, collection: str, _item: Object | None) -> None:
+        """Of a source its networks (storages) concern a map, of a destination its NADs (StorageClasses)."""
+        if not any(collection == collections[self.collection] for collections in MAP_COLLECTIONS.values()):
             return
-        provider = next((p for p in self.context.api.list("Provider") if p["metadata"]["uid"] == provider_uid), None)
-        for key in references.referring_to(self.context.api, self.kind, provider) if provider else ():
-            self.enqueue(key)
+        for provider in self.context.api.list("Provider"):
+            if provider["metadata"]["uid"] == provider_uid:
+                for key in references.referring_to(self.context.api, self.kind, provider):
+                    self.enqueue(key)
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
         obj = self.context.api.find(self.kind, namespace, name)

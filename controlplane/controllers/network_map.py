@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import CRITICAL, Conditions
 from ansible_collections.vmshift.mtv.controlplane.controllers.maps import MapReconciler
-from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, key_of
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.inventory.cache import ProviderInventory
@@ -21,17 +19,6 @@ class NetworkMapReconciler(MapReconciler):
     component = "networkMap"
     collection = 0
     distinct = True
-
-    def triggers(self) -> Mapping[str, Callable[[Object], Iterable[Key]]]:
-        return {**super().triggers(), "NetworkAttachmentDefinition": self._naming}
-
-    def _naming(self, nad: Object) -> Iterable[Key]:
-        """Maps that send something to `nad`, or take something from it."""
-        name, namespace = nad["metadata"]["name"], nad["metadata"]["namespace"]
-        for obj in self.context.api.list(self.kind):
-            sides = [side for pair in obj["spec"].get("map") or () for side in (pair.get("source") or {}, pair.get("destination") or {})]
-            if any(side.get("name") in (name, f"{namespace}/{name}") or side.get("id") == nad["metadata"]["uid"] for side in sides):
-                yield key_of(obj)
 
     def source(self, inventory: ProviderInventory, collection: str, ref: Object) -> Object:
         if ref.get("type") == "pod" and not ref.get("id") and not ref.get("name"):

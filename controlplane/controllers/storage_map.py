@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import CRITICAL, Conditions
 from ansible_collections.vmshift.mtv.controlplane.controllers.maps import MapReconciler
-from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, key_of
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.inventory.cache import ProviderInventory
@@ -21,10 +19,6 @@ class StorageMapReconciler(MapReconciler):
     component = "storageMap"
     collection = 1
     distinct = False
-
-    def triggers(self) -> Mapping[str, Callable[[Object], Iterable[Key]]]:
-        # StorageClasses are few and change rarely.
-        return {**super().triggers(), "StorageClass": lambda _class: map(key_of, self.context.api.list(self.kind))}
 
     def validate_destinations(self, obj: Object, inventory: ProviderInventory, conditions: Conditions) -> None:
         """An empty class is the default one."""

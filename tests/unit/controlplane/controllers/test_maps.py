@@ -102,31 +102,32 @@ def test_nothing_is_said_while_the_inventory_of_a_ready_provider_is_loaded_anew(
     assert "status" not in plane.api.get("StorageMap", "mig", "m")
 
 
-def test_what_makes_a_map_be_looked_at(plane: Any, providers: dict[str, Any]) -> None:
-    multus = {"type": "multus", "name": "vlan", "namespace": "target"}
-    made(plane, "NetworkMap", providers, {"source": {"name": "VM Network"}, "destination": multus})
-    reconciler = NetworkMapReconciler(plane.context)
-    nad = plane.create("NetworkAttachmentDefinition", "target", "vlan", spec={"config": "{}"})
-    other = plane.create("NetworkAttachmentDefinition", "target", "other", spec={"config": "{}"})
-    assert plane.keys(reconciler, "NetworkAttachmentDefinition", nad) == {("mig", "m")}
-    assert plane.keys(reconciler, "NetworkAttachmentDefinition", other) == set()
-    source = plane.api.get("Provider", "mig", "src")
+@pytest.mark.parametrize(
+    ("kind", "of_source", "of_destination"),
+    [("NetworkMap", "networks", "networkattachmentdefinitions"), ("StorageMap", "storages", "storageclasses")],
+)
+def test_what_makes_a_map_be_looked_at(plane: Any, providers: dict[str, Any], kind: str, of_source: str, of_destination: str) -> None:
+    made(plane, kind, providers)
+    reconciler = RECONCILERS[kind](plane.context)
+    source, host = plane.api.get("Provider", "mig", "src"), plane.host()
     assert plane.keys(reconciler, "Provider", source) == {("mig", "m")}
-    assert plane.keys(reconciler, "Provider", plane.host()) == {("mig", "m")}
+    assert plane.keys(reconciler, "Provider", host) == {("mig", "m")}
     looked_at: list[Any] = []
     reconciler.enqueue = looked_at.append  # type: ignore[method-assign]
+    plane.inventory.changed("of nobody", of_source)
     plane.inventory.changed(source["metadata"]["uid"], "vms")
+    plane.inventory.changed(host["metadata"]["uid"], "persistentvolumeclaims")
     assert looked_at == []
-    plane.inventory.changed(source["metadata"]["uid"], "networks")
-    assert looked_at == [("mig", "m")]
+    plane.inventory.changed(source["metadata"]["uid"], of_source)
+    plane.inventory.changed(host["metadata"]["uid"], of_destination)
+    assert looked_at == [("mig", "m")] * 2
 
 
 def test_new_storage_class_makes_a_storage_map_ready(plane: Any, providers: dict[str, Any]) -> None:
     made(plane, "StorageMap", providers, {"source": {"name": "app1-disk1.vmdk"}, "destination": {"storageClass": "new"}})
     look(plane, "StorageMap")
     assert [c["items"] for c in plane.conditions("StorageMap", "mig", "m")] == [["new"]]
-    created = plane.create("StorageClass", "", "new", provisioner="local.example")
-    assert plane.keys(StorageMapReconciler(plane.context), "StorageClass", created) == {("mig", "m")}
+    plane.create("StorageClass", "", "new", provisioner="local.example")
     look(plane, "StorageMap")
     assert plane.types("StorageMap", "mig", "m") == ["Ready"]
 

@@ -1,0 +1,91 @@
+"""Rules about how a plan migrates: its type, hooks, the conversion image and the programs behind it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ansible_collections.vmshift.mtv.controlplane.controllers import conversion_tools
+from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import CRITICAL
+from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation import vms
+from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.destination import has_service_account
+from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.sources import SOURCES
+from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.subject import Subject
+from ansible_collections.vmshift.mtv.controlplane.controllers.references import is_set, text
+from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import READY, is_true
+
+Object = dict[str, Any]
+
+HOOK_STEPS = ("PreHook", "PostHook")
+_IMAGE = re.compile(
+    r"[\w.-]+(:\d+)?(/[a-z0-9]+((\.|_{1,2}|-+)[a-z0-9]+)*)+"  # registry[:port]/path
+    r"(:\w[\w.-]{0,127})?(@[A-Za-z][\w+.-]*:[0-9a-fA-F]{32,})?"  # tag, digest
+)
+
+
+def migration_type(subject: Subject) -> None:
+    source = SOURCES[subject.source_type]
+    if subject.warm and not source.supports_warm():
+        message = "Warm migration from the source provider is not supported."
+        subject.conditions.set("WarmMigrationNotReady", CRITICAL, message, reason="NotSupported")
+    if not source.supports(subject):
+        message = f"`{subject.type}` migration from the source provider is not supported."
+        subject.conditions.set("MigrationTypeNotValid", CRITICAL, message, reason="NotSupported")
+
+
+def hooks(subject: Subject) -> None:
+    """Of one type, the last finding shows."""
+    findings: dict[tuple[str, str, str], list[str]] = {
+        ("HookNotValid", "NotSet", "Hook specified by: `namespace` and `name`."): [],
+        ("HookNotValid", "NotFound", "Hook not found."): [],
+        ("HookNotReady", "NotFound", "Hook does not have `Ready` condition."): [],
+        ("HookStepNotValid", "NotValid", "Hook step not valid."): [],
+        ("HookServiceAccountNotValid", "NotFound", "ServiceAccount of the hook not found in the plan namespace."): [],
+    }
+    unset, missing, unready, step, account = findings.values()
+    hooked = [entry for entry in subject.spec.get("vms") or () if entry.get("hooks")]
+    resolved = {id(planned.entry): planned.text for planned in vms.select(subject).vms} if hooked else {}
+    for entry in hooked:
+        vm = f"VM: {resolved.get(id(entry), text(entry))}"
+        for hook in entry["hooks"]:
+            reference = hook.get("hook") or {}
+            if hook.get("step") not in HOOK_STEPS:
+                step.append(f"{vm} step: {hook.get('step', '')}")
+            if not is_set(reference):
+                unset.append(vm)
+                continue
+            described = f"{vm} hook: {_printed(reference)}"
+            found = subject.api.find("Hook", reference["namespace"], reference["name"])
+            if found is None:
+                missing.append(described)
+                continue
+            if not is_true(found, READY):
+                unready.append(described)
+            name = found["spec"].get("serviceAccount")
+            if name and not has_service_account(subject, subject.plan["metadata"]["namespace"], name):
+                account.append(described)
+    for (type, reason, message), items in findings.items():
+        if items:
+            subject.conditions.set(type, CRITICAL, message, reason=reason, items=items)
+
+
+def conversion_image(subject: Subject) -> None:
+    image = subject.spec.get("virtV2vImage")
+    if image and not _IMAGE.fullmatch(image):
+        message = (
+            "VirtV2vImage is not a valid container image reference. "
+            "A fully-qualified image is required (e.g. quay.io/kubev2v/forklift-virt-v2v:latest)."
+        )
+        subject.conditions.set("VirtV2vImageNotValid", CRITICAL, message, reason="NotValid")
+
+
+def tools(subject: Subject) -> None:
+    """Of this control plane: its conversion pods are processes on this machine."""
+    conversion_tools.stage_missing(SOURCES[subject.source_type].tools, CRITICAL, subject.conditions)
+
+
+def _printed(reference: Object) -> str:
+    """An ObjectReference as Go prints it, as Forklift lists hooks."""
+    fields = {"Kind": "", "Namespace": reference["namespace"], "Name": reference["name"]}
+    fields |= dict.fromkeys(("UID", "APIVersion", "ResourceVersion", "FieldPath"), "")
+    return f"&ObjectReference{{{','.join(f'{key}:{value}' for key, value in fields.items())},}}"
