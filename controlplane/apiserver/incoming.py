@@ -66,13 +66,13 @@ def target(registry: Registry, path: str) -> Target | None:
         group, version, parts = parts[1], parts[2], parts[3:]
     else:
         return None
+    if not parts or "" in parts[:4]:
+        return None
     namespace = ""
     if len(parts) > 2 and parts[0] == "namespaces" and registry.by_path(group, version, parts[2]):
         namespace, parts = parts[1], parts[2:]
-    if not parts:
-        return None
     kind = registry.by_path(group, version, parts[0])
-    if kind is None or (namespace and not kind.namespaced) or "" in parts[:3]:
+    if kind is None or (namespace and not kind.namespaced):
         return None
     name, subresource = (*parts[1:3], "", "")[:2]
     if name and kind.namespaced and not namespace:

@@ -110,8 +110,9 @@ class Watch:
     ) -> None:
         told = time.monotonic()
         with self._wakeups.of(self._target.kind.resource) as changed:
-            while still_served():
+            while True:
                 changed.clear()
+                served = still_served()  # before the last events are read, so that none is left behind
                 events = self._store.events_after(self._target.kind.resource, cursor)
                 # A client that knows a later revision than this server (its store was put back) only waits.
                 cursor = max(cursor, self._store.revision)
@@ -121,7 +122,7 @@ class Watch:
                     lines.append(self._bookmark(cursor))
                     told = time.monotonic()
                 await _send(response, lines)
-                if left <= 0:
+                if left <= 0 or not served:
                     return
                 with suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), min(left, BOOKMARK_SECONDS))
