@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.vmshift.mtv.plugins.module_utils.connection import AUTH_ARGUMENT_SPEC
+from ansible_collections.vmshift.mtv.plugins.module_utils.authentication import AUTH_ARGUMENT_SPEC
 
 
 def collections_path() -> str:

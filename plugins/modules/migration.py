@@ -18,7 +18,7 @@ description:
     play that was interrupted can be run again and ends with the same result. When the plan has succeeded, nothing is done.
   - When the last run has failed or was canceled, the task fails with the report of that run, unless O(retry=true).
 extends_documentation_fragment:
-  - kubernetes.core.k8s_auth_options
+  - vmshift.mtv.auth
   - vmshift.mtv.attributes
   - vmshift.mtv.options.wait
 options:
@@ -204,7 +204,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.vmshift.mtv.plugins.module_utils import runs, selection
-from ansible_collections.vmshift.mtv.plugins.module_utils.connection import AUTH_ARGUMENT_SPEC, Cluster, TalkError, run_module
+from ansible_collections.vmshift.mtv.plugins.module_utils.authentication import AUTH_ARGUMENT_SPEC
+from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, TalkError, run_module
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
     CANCELED,
     ENDED,

@@ -20,7 +20,7 @@ description:
   - Then it waits until MTV has validated the plan. It does not start the migration; the module M(vmshift.mtv.migration) does.
   - When the plan exists, options not given stay as they are. An option that is given is sent, also when it is V(false).
 extends_documentation_fragment:
-  - kubernetes.core.k8s_auth_options
+  - vmshift.mtv.auth
   - vmshift.mtv.attributes
   - vmshift.mtv.options
   - vmshift.mtv.options.wait

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from ansible_collections.vmshift.mtv.plugins.modules import control_plane
@@ -31,72 +28,8 @@ def test_a_folder_with_something_else_in_it_is_not_removed(tmp_path):
 
 
 def test_a_folder_that_only_looks_like_one_is_not_removed(tmp_path):
+    with pytest.raises(Failure, match="not the folder of a control plane"):
+        control_plane.refuse_foreign(tmp_path)
     (tmp_path / "volumes").mkdir()
     with pytest.raises(Failure, match="not the folder of a control plane"):
         control_plane.refuse_foreign(tmp_path)
-
-
-def given(**options):
-    return {"state": "started", "python": sys.executable, "collections_path": None, "state_dir": "/nonexistent", **options}
-
-
-def test_where_the_collection_is_must_be_known(tmp_path):
-    with pytest.raises(Failure, match="run the task on the control node or give collections_path"):
-        control_plane.inspect(given())
-    with pytest.raises(Failure, match=f"The collection is not in {tmp_path}"):
-        control_plane.inspect(given(collections_path=str(tmp_path)))
-
-
-COLLECTIONS = control_plane.__file__.split("/ansible_collections/")[0]
-
-
-def python_that(tmp_path, script):
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\n" + script)
-    python.chmod(0o755)
-    return str(python)
-
-
-def test_missing_packages_are_named_by_the_names_to_install(tmp_path):
-    python = python_that(tmp_path, """echo '{"missing": ["aiohttp", "yaml"], "version": "0.1.0", "holder": null}'""")
-    with pytest.raises(Failure, match=f"install them with '{python} -m pip install aiohttp PyYAML'"):
-        control_plane.inspect(given(python=python, collections_path=COLLECTIONS))
-    assert control_plane.inspect(given(python=python, collections_path=COLLECTIONS, state="stopped")).version == "0.1.0"
-
-
-def test_a_python_that_is_too_old_or_none_is_said(tmp_path):
-    old = python_that(tmp_path, "echo 'it is Python 3.9, the control plane needs 3.11 or newer' >&2; exit 1")
-    with pytest.raises(Failure, match="cannot run the control plane: it is Python 3.9, the control plane needs 3.11 or newer"):
-        control_plane.inspect(given(python=old, collections_path=COLLECTIONS))
-    with pytest.raises(Failure, match="The Python /no/python cannot be run"):
-        control_plane.inspect(given(python="/no/python", collections_path=COLLECTIONS))
-
-
-def test_the_probe_runs_in_a_real_python_and_sees_who_holds_the_folder(tmp_path):
-    here = control_plane.inspect(given(collections_path=COLLECTIONS, state_dir=str(tmp_path)))
-    assert here.holder is None and here.version
-    holder = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import sys, pathlib, time\n"
-            "from ansible_collections.vmshift.mtv.controlplane import lifetime, state\n"
-            "with lifetime.held(state.State(pathlib.Path(sys.argv[1]))):\n    print(flush=True); time.sleep(60)",
-            str(tmp_path),
-        ],
-        env={"PYTHONPATH": COLLECTIONS},
-        stdout=subprocess.PIPE,
-    )
-    try:
-        holder.stdout.readline()
-        assert control_plane.inspect(given(collections_path=COLLECTIONS, state_dir=str(tmp_path))).holder == holder.pid
-    finally:
-        holder.kill()
-        holder.wait()
-
-
-def test_a_control_plane_that_ends_while_starting_is_reported_with_its_log(tmp_path):
-    python = python_that(tmp_path, "echo 'no space left' >&2; exit 3")
-    here = control_plane.Installation(python, COLLECTIONS, tmp_path / "state", "0.1.0", None)
-    with pytest.raises(Failure, match="ended with code 3 while it was starting(.|\n)*no space left"):
-        control_plane.start(here, 0, 0, 20)
