@@ -90,10 +90,10 @@ class ProviderReconciler(Reconciler):
             self.context.inventory.drop(provider["metadata"]["uid"])
         conditions = Conditions(conditions_of(provider))
         secret = self._validate(provider, conditions)
-        fields = self._serve(provider, changed) if not type_problem(provider) else {}
         if conditions.blocked:
-            self._report(provider, conditions, VALIDATION_FAILED, fields)
+            self._report(provider, conditions, VALIDATION_FAILED, {})
             return None
+        fields = self._serve(provider, changed)
         waiting = self._waiting_for_server(provider)
         if waiting:
             conditions.set("WaitingForService", ADVISORY, waiting, reason="Started")

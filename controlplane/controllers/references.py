@@ -63,7 +63,8 @@ def resolve(inventory: ProviderInventory, collection: str, ref: Ref) -> Object:
 
 def resolved(ref: Ref, item: Object) -> Object:
     """`ref` as it stands in `status.references` once it is known what it means."""
-    return {key: value for key, value in {**ref, **{k: item.get(k) for k in ("id", "name", "namespace")}}.items() if value}
+    known = {"id": item.get("id"), "name": item.get("name"), "namespace": item.get("namespace"), "type": ref.get("type")}
+    return {key: value for key, value in known.items() if value}
 
 
 def loaded(context: Context, provider: Object) -> ProviderInventory:

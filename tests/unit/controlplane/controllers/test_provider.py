@@ -121,7 +121,7 @@ def test_bad_descriptions(
     assert message in found["message"]
     assert status(plane)["phase"] == "ValidationFailed"
     assert "Ready" not in plane.types("Provider", "mig", "p")
-    assert plane.inventory.tested == []
+    assert plane.inventory.tested == [] and plane.api.list("OVAProviderServer") == []
 
 
 def test_secret_reference_without_a_namespace_is_not_set(plane: Any, reconciler: ProviderReconciler) -> None:
