@@ -1,17 +1,15 @@
 # Copyright (c) 2026, vmshift contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way to a cluster: the options and `K8S_AUTH_*` variables of kubernetes.core, requests and event streams.
+"""The way to a cluster: requests and event streams.
 
-Built on the official client's configuration (kubeconfig, exec plugins, in-cluster, TLS, proxies) and its connection pool,
-without discovery and models, which cost more than the requests themselves.
+Built on the official client's configuration and connection pool, without discovery and models, which cost more than the requests.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import socket
 import time
@@ -19,40 +17,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from ansible.module_utils.basic import env_fallback, missing_required_lib
-
-
-def _option(*variables: str, **option: Any) -> dict[str, Any]:
-    return {"fallback": (env_fallback, ["K8S_AUTH_" + v for v in variables]), **option}
-
-
-#: Options of kubernetes.core's modules: same names, types, aliases and environment variables.
-AUTH_ARGUMENT_SPEC: dict[str, Any] = {
-    "kubeconfig": _option("KUBECONFIG", type="raw", no_log=True),
-    "context": _option("CONTEXT", type="str"),
-    "host": _option("HOST", type="str"),
-    "api_key": _option("API_KEY", type="str", no_log=True),
-    "username": _option("USERNAME", type="str"),
-    "password": _option("PASSWORD", type="str", no_log=True),
-    "validate_certs": _option("VALIDATE_CERTS", "VERIFY_SSL", type="bool", aliases=["verify_ssl"]),
-    "ca_cert": _option("CA_CERT", "SSL_CA_CERT", type="path", aliases=["ssl_ca_cert"]),
-    "client_cert": _option("CLIENT_CERT", "CERT_FILE", type="path", aliases=["cert_file"]),
-    "client_key": _option("CLIENT_KEY", "KEY_FILE", type="path", aliases=["key_file"]),
-    "proxy": _option("PROXY", type="str"),
-    "no_proxy": _option("NO_PROXY", type="str"),
-    "proxy_headers": {
-        "type": "dict",
-        "apply_defaults": True,
-        "options": {
-            "proxy_basic_auth": _option("PROXY_HEADERS_PROXY_BASIC_AUTH", type="str", no_log=True),
-            "basic_auth": _option("PROXY_HEADERS_BASIC_AUTH", type="str", no_log=True),
-            "user_agent": _option("PROXY_HEADERS_USER_AGENT", type="str"),
-        },
-    },
-    "persist_config": _option("PERSIST_CONFIG", type="bool"),
-    "impersonate_user": _option("IMPERSONATE_USER", type="str"),
-    "impersonate_groups": _option("IMPERSONATE_GROUPS", type="list", elements="str"),
-}
+from ansible_collections.vmshift.mtv.plugins.module_utils.authentication import AUTH_ARGUMENT_SPEC as AUTH_ARGUMENT_SPEC
+from ansible_collections.vmshift.mtv.plugins.module_utils.authentication import configuration, harmless
+from ansible_collections.vmshift.mtv.plugins.module_utils.errors import ClusterError, TalkError
 
 MERGE_PATCH = "application/merge-patch+json"
 CONNECT_SECONDS = 10.0
@@ -60,24 +27,6 @@ REPLY_SECONDS = 60.0
 _ATTEMPTS = 5
 #: Repeating these changes nothing more than doing them once (a merge patch sets values).
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
-
-
-class TalkError(Exception):
-    """Something a user can act on: str() is the sentence, `details` goes into the task's result beside it."""
-
-    def __init__(self, message: str, **details: Any) -> None:
-        super().__init__(message)
-        self.details = details
-
-
-class ClusterError(TalkError):
-    """An answer that is not a success (`status`: HTTP code) or no answer at all (`status` 0)."""
-
-    def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(message, status=status, reason=reason)
-        self.status = status
-        self.reason = reason
-        self.message = message
 
 
 class Reply(NamedTuple):
@@ -195,11 +144,12 @@ class Cluster:
 
     def _send(self, method: str, path: str, query: Any, body: Any, content_type: str | None, timeout: float) -> Any:
         import urllib3
+        from urllib3._collections import HTTPHeaderDict  # urllib3 1.26 does not export it
 
         url = path if path.startswith(("https://", "http://")) else self.host + path
         if query:
             url += "?" + urlencode({k: v for k, v in query.items() if v is not None})
-        headers = urllib3.HTTPHeaderDict({"Accept": "application/json, */*", "User-Agent": "ansible-vmshift.mtv"})
+        headers = HTTPHeaderDict({"Accept": "application/json, */*", "User-Agent": "ansible-vmshift.mtv"})
         for name, value in [*self._headers, *self._credentials()]:
             headers.add(name, value)
         if body is not None:
@@ -251,10 +201,10 @@ def connect(params: Mapping[str, Any]) -> Cluster:
 
     `params`: options of AUTH_ARGUMENT_SPEC; missing ones count as not given.
     """
-    configuration = _configuration(params)
+    settings = configuration(params)
     headers = [("Impersonate-User", params["impersonate_user"])] if params.get("impersonate_user") else []
     headers += [("Impersonate-Group", group) for group in params.get("impersonate_groups") or [] if group]
-    return Cluster(configuration, headers)
+    return Cluster(settings, headers)
 
 
 @contextlib.contextmanager
@@ -269,6 +219,7 @@ def reporting(**facts: Any) -> Iterator[None]:
 
 def run_module(module: Any, work: Callable[[Cluster], dict[str, Any]]) -> None:
     """Connect, do the work, end the module with its result; every TalkError becomes a plain failure, warnings are passed on."""
+    module.no_log_values -= harmless(module.params.get("kubeconfig"))
     cluster = None
     failure = None
     result: dict[str, Any] = {}
@@ -282,73 +233,6 @@ def run_module(module: Any, work: Callable[[Cluster], dict[str, Any]]) -> None:
     if failure is not None:
         module.fail_json(msg=str(failure), **failure.details)
     module.exit_json(**result)
-
-
-def _configuration(params: Mapping[str, Any]) -> Any:
-    """Same order as kubernetes.core: options that suffice > kubeconfig/context > in-cluster > default kubeconfig; then single overrides."""
-    try:
-        from kubernetes import client, config
-    except ImportError as error:
-        raise ClusterError(0, "MissingLibrary", missing_required_lib("kubernetes")) from error
-    configuration = client.Configuration()
-    host: str = params.get("host") or ""
-    token: str = params.get("api_key") or ""
-    pairs = (("username", "password"), ("client_cert", "client_key"))
-    if not (host and (token or any(params.get(a) and params.get(b) for a, b in pairs))):
-        _load(config, configuration, params)
-    if host:
-        configuration.host = host.rstrip("/")
-    if token:
-        configuration.api_key = {"authorization": "Bearer " + token}
-        configuration.refresh_api_key_hook = None
-    for option, attribute in _OVERRIDES.items():
-        if params.get(option) is not None:
-            setattr(configuration, attribute, params[option])
-    headers = {k: v for k, v in (params.get("proxy_headers") or {}).items() if v}
-    if headers:
-        from urllib3.util import make_headers
-
-        configuration.proxy_headers = make_headers(**headers)
-    return configuration
-
-
-_OVERRIDES = {
-    "username": "username",
-    "password": "password",
-    "validate_certs": "verify_ssl",
-    "ca_cert": "ssl_ca_cert",
-    "client_cert": "cert_file",
-    "client_key": "key_file",
-    "proxy": "proxy",
-    "no_proxy": "no_proxy",
-}
-
-
-def _load(config: Any, configuration: Any, params: Mapping[str, Any]) -> None:
-    kubeconfig, context = params.get("kubeconfig"), params.get("context")
-    options = {"context": context, "client_configuration": configuration, "persist_config": bool(params.get("persist_config"))}
-    try:
-        if not kubeconfig and not context:
-            try:
-                config.load_incluster_config(client_configuration=configuration)
-                return
-            except config.ConfigException:
-                pass
-        if isinstance(kubeconfig, Mapping):
-            config.load_kube_config_from_dict(config_dict=kubeconfig, **options)
-            return
-        path = os.path.expanduser(kubeconfig) if kubeconfig else None
-        if path and not any(os.path.exists(p) for p in path.split(os.pathsep)):
-            raise ClusterError(0, "NoKubeconfig", f"The kubeconfig {path} does not exist on this host.")
-        config.load_kube_config(config_file=path, **options)
-    except ClusterError:
-        raise
-    except Exception as error:
-        # Never the content: a kubeconfig holds credentials.
-        source = "The given kubeconfig" if isinstance(kubeconfig, Mapping) else "The kubeconfig {}".format(kubeconfig or "(default)")
-        text = str(error) if isinstance(error, config.ConfigException) else type(error).__name__
-        text = text.rstrip(".") + ". Give kubeconfig, or host and api_key (also as K8S_AUTH_KUBECONFIG, K8S_AUTH_HOST, K8S_AUTH_API_KEY)."
-        raise ClusterError(0, "KubeconfigNotUsable", f"{source} cannot be used: {text}") from error
 
 
 def _open_pool(configuration: Any, origin: str, *, own: bool) -> Any:

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from aiohttp import web
+from ansible.module_utils import _internal
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
@@ -203,8 +204,11 @@ def there(plane: Plane) -> Cluster:
 
 
 @pytest.fixture
-def run(plane: Plane, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+def run(plane: Plane, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """`run("provider", name=…, check_mode=True)`: a module as Ansible runs it, up to the JSON it prints; "OMIT" leaves an option out."""
+
+    # Tests of action plugins make this process a controller, where warnings go elsewhere.
+    monkeypatch.setattr(_internal, "is_controller", False)
 
     def call(name: str, /, check_mode: bool = False, **params: Any) -> dict[str, Any]:
         module = importlib.import_module(f"ansible_collections.vmshift.mtv.plugins.modules.{name}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+import yaml
 
 VMS = [
     {"id": "vm-1", "name": "web", "concerns": [{"category": "Critical", "label": "bad"}], "memoryMB": 512},
@@ -100,3 +103,16 @@ def test_inventory_with_bad_options(run, source, params, said):
 def test_inventory_that_is_not_loaded_yet(plane, run, source):
     plane.inventory[f"providers/ova/{source['metadata']['uid']}/vms"] = (206, {})
     assert "Wait for the provider" in run("inventory_info", provider="src", namespace="mig")["msg"]
+
+
+def test_a_kubeconfig_may_be_a_dictionary_and_only_its_credentials_are_hidden(plane, run, source):
+    with open(plane.kubeconfig, encoding="utf-8") as file:
+        config = yaml.safe_load(file)
+    result = run("provider_info", kubeconfig=config, namespace="mig")
+    assert result["providers"][0]["apiVersion"] == "forklift.konveyor.io/v1beta1"
+    assert config["users"][0]["user"]["token"] not in json.dumps(result)
+    assert result["invocation"]["module_args"]["kubeconfig"]["clusters"] == config["clusters"]
+
+
+def test_a_missing_kubeconfig_is_named(run):
+    assert run("provider_info", kubeconfig="/no/such/file")["msg"] == "The kubeconfig /no/such/file does not exist on this host."
