@@ -94,7 +94,8 @@ class ConversionReconciler(Reconciler):
             if phase != "Pending":
                 return self._stage(conversion, conditions, POD_RUNNING, pod)
             if self._pending_for(pod) > PENDING_TIMEOUT:
-                return self._end(conversion, conditions, FAILED, "conversion pod is pending for too long")
+                why = f"conversion pod did not start within {PENDING_TIMEOUT / 60:.0f} minutes{_waiting_for(pod)}"
+                return self._end(conversion, conditions, FAILED, why)
         elif stage == POD_RUNNING and phase in (SUCCEEDED, FAILED):
             return self._stage(conversion, conditions, FINISHED, pod)
         elif stage == FINISHED:
@@ -142,3 +143,11 @@ class ConversionReconciler(Reconciler):
         for pod in self.context.api.list("Pod", None, {labels.CONVERSION: name}):
             if name not in names:
                 self.context.api.delete("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"])
+
+
+def _waiting_for(pod: Object) -> str:
+    """What a pod that does not start says about that."""
+    status = pod.get("status") or {}
+    states = [container.get("state", {}).get("waiting") or {} for container in status.get("containerStatuses") or ()]
+    messages = [*(state.get("message") for state in states), *(c.get("message") for c in status.get("conditions") or ())]
+    return next((f": {message}" for message in messages if message), "")

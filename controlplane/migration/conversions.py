@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.cluster.images import VIRT_V2V_IMAGE
-from ansible_collections.vmshift.mtv.controlplane.migration import children, labels
+from ansible_collections.vmshift.mtv.controlplane.migration import children, labels, transfer_network
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
@@ -78,6 +78,7 @@ def _pod_settings(work: VmRun) -> Object:
         "nodeSelector": spec.get("convertorNodeSelector"),
         "requestKVM": work.run.settings.request_kvm,
         "serviceAccount": spec.get("serviceAccount") or work.run.settings.service_account,
+        "transferNetworkAnnotations": transfer_network.annotations(work.api, work.plan),
     }
     return {field: value for field, value in found.items() if value not in (None, "", {})}
 

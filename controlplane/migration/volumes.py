@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.cluster.images import CONSUMER_IMAGE
-from ansible_collections.vmshift.mtv.controlplane.migration import children, labels, quantities
+from ansible_collections.vmshift.mtv.controlplane.migration import children, labels, quantities, transfer_network
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError
 from ansible_collections.vmshift.mtv.plugins.module_utils import naming
 
@@ -30,6 +30,7 @@ def ensure_data_volumes(work: VmRun) -> None:
 def data_volume(work: VmRun, index: int, disk: Disk) -> Object:
     annotations = {
         **work.labels,
+        **transfer_network.annotations(work.api, work.plan),
         "cdi.kubevirt.io/storage.deleteAfterCompletion": "false",
         labels.DISK_SOURCE: disk.source,
     }

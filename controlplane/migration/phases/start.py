@@ -14,15 +14,22 @@ if TYPE_CHECKING:
 
 def begin(work: VmRun) -> bool:
     pipeline.begin_step(work.step)
-    refusal = work.run.source.refusal(work.plan)
-    if refusal:
-        raise PhaseError(refusal)
+    _refuse(work)
     if not cleanup.of_vm(work.api, work.plan, work.vm, succeeded=False):
         return False
     name = target_name(work)
     if name != work.source_vm["name"]:
         work.vm["newName"] = name
     return True
+
+
+def _refuse(work: VmRun) -> None:
+    """Rather now than after the disks were copied. Raises PhaseError."""
+    refusal = work.run.source.refusal(work.plan)
+    if refusal:
+        raise PhaseError(refusal)
+    if work.vm.get("instanceType"):
+        raise PhaseError(f'The instance type "{work.vm["instanceType"]}" was not found: this control plane has none.')
 
 
 def target_name(work: VmRun) -> str:

@@ -40,8 +40,6 @@ def _refuse_partial_disks(work: VmRun, claims: list[Object]) -> None:
 
 
 def _build(work: VmRun, claims: list[Object]) -> Object:
-    if work.vm.get("instanceType"):
-        raise PhaseError(f'The instance type "{work.vm["instanceType"]}" was not found.')
     names = {disk.source: claim["metadata"]["name"] for disk, claim in zip(work.disks, claims, strict=True)}
     try:
         return work.run.source.virtual_machine(work, names)

@@ -41,6 +41,8 @@ class OvaSource:
     def refusal(self, plan: Object) -> str:
         if plan["spec"].get("skipGuestConversion"):
             return "skipGuestConversion is not possible with an OVA source: its disks are copied by virt-v2v, which converts the guest."
+        if plan["spec"].get("customizationScripts"):
+            return "customizationScripts are not run by this control plane; take them out of the plan, or run them in the migrated guest."
         return ""
 
     def disks(self, vm: Object, storage_map: Object) -> list[Disk]:

@@ -14,6 +14,7 @@ from ansible_collections.vmshift.mtv.controlplane.context import Context
 from ansible_collections.vmshift.mtv.controlplane.controllers.conversion import ConversionReconciler
 from ansible_collections.vmshift.mtv.controlplane.controllers.migration import MigrationReconciler
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan import PlanReconciler
+from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Reconciler
 from ansible_collections.vmshift.mtv.controlplane.inventory.items import Live, ProviderInventory
 from ansible_collections.vmshift.mtv.controlplane.state import State
 
@@ -41,7 +42,7 @@ def disk(number: int, *, file: str = "app1", gigabytes: int = 2) -> Object:
 
 def source_vm(name: str = "app1", *, disks: int = 1, **other: Any) -> Object:
     return {
-        "id": f"id-{name}".lower().replace(" ", "-"),
+        "id": "id-" + "".join(letter for letter in name.lower() if letter.isalnum()),
         "name": name,
         "uuid": f"uuid-{name}",
         "ovfPath": f"/ova/{name}.ova",
@@ -101,6 +102,7 @@ class World:
         self.vms = vms if vms is not None else [source_vm()]
         self.failing: dict[str, str] = {}  # VM name -> error of its conversion
         self.held: set[str] = set()  # phases that conversion pods do not leave
+        self.eager = {"eager"}  # storage classes that bind at once
         self.refusing = False  # the provisioner binds nothing
         self.start()
         self._furnish()
@@ -115,7 +117,12 @@ class World:
                 Live(provider, self.api) if provider["spec"]["type"] == "openshift" else Appliances(provider, self.vms)
             )
         self.context = Context(self.api, self.state, self.inventory)  # type: ignore[arg-type]
-        self.reconcilers = [PlanReconciler(self.context), MigrationReconciler(self.context), ConversionReconciler(self.context)]
+        self.plans, self.migrations, self.conversions = (
+            PlanReconciler(self.context),
+            MigrationReconciler(self.context),
+            ConversionReconciler(self.context),
+        )
+        self.reconcilers: list[Reconciler] = [self.plans, self.migrations, self.conversions]
 
     restart = start
 
@@ -229,7 +236,7 @@ class World:
         if claim.get("status", {}).get("phase") == "Bound" or self.refusing:
             return
         users = [p for p in self.api.list("Pod", claim["metadata"]["namespace"]) if name in _claims_of(p)]
-        if spec.get("storageClassName") == "eager" or spec.get("volumeName") or users:
+        if spec.get("storageClassName") in self.eager or spec.get("volumeName") or users:
             claim["status"] = {"phase": "Bound", "accessModes": spec["accessModes"], "capacity": spec["resources"]["requests"]}
             self.api.update_status(claim)
 
