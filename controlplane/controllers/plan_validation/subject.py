@@ -59,6 +59,16 @@ class Subject:
         return provider_type(self.source)
 
     @cached_property
+    def _statuses(self) -> dict[tuple[str, str], Object]:
+        vms = ((self.plan.get("status") or {}).get("migration") or {}).get("vms") or ()
+        return {(key, vm[key]): vm for key in ("id", "name") for vm in vms if vm.get(key)}
+
+    def status_of(self, ref: references.Ref) -> Object | None:
+        """The entry of `status.migration.vms` for a VM."""
+        key = "id" if ref.get("id") else "name"
+        return self._statuses.get((key, ref.get(key) or ""))
+
+    @cached_property
     def destination_vms(self) -> Index:
         return index(self.destination_inventory.collection("vms"))
 

@@ -70,24 +70,20 @@ def select(subject: Subject) -> Selection:
         try:
             vm = references.resolve(subject.source_inventory, "vms", ref)
         except references.Missing as missing:
-            if not _status_of(subject, ref, succeeded=True):
+            if not _has_succeeded(subject, ref):
                 selection.unknown.append(str(missing))
         except references.Ambiguous as ambiguous:
             selection.ambiguous.append(str(ambiguous))
         else:
             planned = PlannedVm(entry, references.resolved(ref, vm), vm)
-            if not _status_of(subject, planned.ref, succeeded=True):
+            if not _has_succeeded(subject, planned.ref):
                 selection.vms.append(planned)
     return selection
 
 
-def _status_of(subject: Subject, ref: Object, *, succeeded: bool = False) -> Object | None:
-    """The entry of `status.migration.vms` for a VM; only one that Succeeded, when asked so."""
-    for vm in ((subject.plan.get("status") or {}).get("migration") or {}).get("vms") or ():
-        known = ref["id"] == vm.get("id") if ref.get("id") else ref.get("name") == vm.get("name")
-        if known and (not succeeded or any(c["type"] == "Succeeded" and c["status"] == "True" for c in vm.get("conditions") or ())):
-            return vm
-    return None
+def _has_succeeded(subject: Subject, ref: Object) -> bool:
+    status = subject.status_of(ref) or {}
+    return any(c["type"] == "Succeeded" and c["status"] == "True" for c in status.get("conditions") or ())
 
 
 # --- finders --------------------------------------------------------------------------------------------------------
@@ -119,7 +115,7 @@ def _repeated(key: Callable[[PlannedVm], Any]) -> Callable[[Subject, Selection],
 def _exists(subject: Subject, _source: Source, planned: PlannedVm) -> bool:
     """Of another plan, or of nobody: a VM that this plan works on has a status."""
     taken = (subject.target_namespace, planned.target_name) in subject.destination_vms
-    return taken and not _status_of(subject, planned.ref)
+    return taken and not subject.status_of(planned.ref)
 
 
 def _name_will_change(_subject: Subject, _source: Source, planned: PlannedVm) -> bool:
@@ -185,7 +181,7 @@ def _bad_pvc_names(subject: Subject, selection: Selection) -> Iterator[str]:
         template = planned.entry.get("pvcNameTemplate") or subject.spec.get("pvcNameTemplate")
         if not template:
             continue
-        status = _status_of(subject, planned.ref) or {}
+        status = subject.status_of(planned.ref) or {}
         target = planned.entry.get("targetName") or status.get("newName") or ""
         values = templates.pvc_values(subject.plan["metadata"]["name"], planned.ref["id"], planned.ref["name"], target)
         disks = SOURCES[subject.source_type].disks(planned.vm)

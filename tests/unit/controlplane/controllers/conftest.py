@@ -180,17 +180,21 @@ def new_items() -> type[Items]:
 
 
 @pytest.fixture
-def recorded() -> Callable[[str], Any]:
-    """Recorded behaviour of the real controllers, where it is at hand: recorded("maps/variants.json"), else the test is skipped."""
+def golden() -> Path:
+    """The folder of recorded scenarios of the real controllers, where it is at hand; else the test is skipped."""
     above = [parent / "shared" / "golden" / "scenarios" for parent in Path(__file__).resolve().parents]
-    places = [Path(os.environ.get("VMSHIFT_GOLDEN", "")), *above]
+    for place in (*above, Path(os.environ.get("VMSHIFT_GOLDEN") or os.devnull)):
+        if place.is_dir():
+            return place
+    pytest.skip("no recordings at hand")
+
+
+@pytest.fixture
+def recorded(golden: Path) -> Callable[[str], Any]:
+    """Recorded behaviour: recorded("maps/variants.json")."""
 
     def read(name: str) -> Any:
-        for place in places:
-            path = place / name
-            if path.is_file():
-                text = path.read_text()
-                return [json.loads(line) for line in text.splitlines()] if name.endswith(".jsonl") else json.loads(text)
-        pytest.skip("no recordings at hand")
+        text = (golden / name).read_text()
+        return [json.loads(line) for line in text.splitlines()] if name.endswith(".jsonl") else json.loads(text)
 
     return read

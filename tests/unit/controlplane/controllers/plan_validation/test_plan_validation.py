@@ -587,16 +587,15 @@ def recorded_objects(path: Path) -> list[Object]:
     return [d for d in documents if d and d["kind"] not in ("Namespace", "Provider", "Secret")]
 
 
-def test_recorded_plans_get_the_recorded_conditions(plane: Any, new_items: Any, recorded: Any) -> None:
+def test_recorded_plans_get_the_recorded_conditions(plane: Any, new_items: Any, recorded: Any, golden: Path) -> None:
     variants = recorded("plan-not-ready/variants.json")
-    source = next(p / "shared" / "golden" / "scenarios" for p in Path(__file__).resolve().parents if (p / "shared" / "golden").is_dir())
     plane.host()
     for name in ("block-sc", "file-sc"):
         plane.create("StorageClass", "", name, provisioner="local.example")
     plane.provider("konveyor-forklift", "vc", "ova", recorded_inventory(new_items), url="s:/e")
     plane.create("Provider", "notready", "broken", spec={"type": "ova", "url": "s:/e", "secret": {}})
     plane.namespace("notready", "tgt-notready", "tgt-cold")
-    for obj in recorded_objects(source / "plan-not-ready" / "input.yaml"):
+    for obj in recorded_objects(golden / "plan-not-ready" / "input.yaml"):
         plane.api.create(obj)
     conflicting = {"spec": {"domain": {"devices": {"interfaces": [{"name": "a", "bridge": {}, "macAddress": "00:0c:29:63:65:61"}]}}}}
     plane.create("VirtualMachine", "tgt-cold", "app-01", spec={"runStrategy": "Halted", "template": conflicting})
