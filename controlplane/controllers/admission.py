@@ -123,7 +123,7 @@ class Rules:
 
     def mutate_plan(self, plan: Object, old: Object | None) -> None:
         spec = plan["spec"]
-        if not spec.get("transferNetwork"):
+        if not spec.get("transferNetwork") and not spec.get("archived"):
             destination = self._get("Provider", spec["provider"]["destination"])
             network = (destination["metadata"].get("annotations") or {}).get(ANNOTATION_TRANSFER_NETWORK)
             name, namespace = _split(network, spec.get("targetNamespace", "")) if network else ("", "")
@@ -133,17 +133,13 @@ class Rules:
             plan["metadata"].setdefault("annotations", {}).setdefault(ANNOTATION_POPULATOR_LABELS, "True")
 
     def validate_plan(self, plan: Object, _old: Object | None) -> None:
+        """A cluster refuses to archive a plan whose destination or storage map is gone (not its source). Nobody needs that."""
         spec = plan["spec"]
-        try:
-            source = self._get("Provider", spec["provider"]["source"])
-        except Denied:
-            if spec.get("archived"):
-                return
-            raise
-        destination = self._get("Provider", spec["provider"]["destination"])
+        if spec.get("archived"):
+            return
+        source, destination = (self._get("Provider", spec["provider"][role]) for role in ("source", "destination"))
         type, warm = provider_type(source), bool(spec.get("warm")) or spec.get("type") == "warm"
-        # A cluster refuses even to archive a plan whose storage map is gone. Nobody needs that.
-        if not warm and type != "vsphere" and is_host(destination) and not spec.get("archived"):
+        if not warm and type != "vsphere" and is_host(destination):
             self._refuse_static_classes(self._get("StorageMap", spec["map"]["storage"]))
         if warm and type == "openstack":
             raise Denied("warm migration is not supported by the provider")

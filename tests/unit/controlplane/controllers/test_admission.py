@@ -121,6 +121,7 @@ def test_plan_can_be_archived_when_all_around_it_is_gone(plane: Any) -> None:
     assert plane.api.patch("Plan", "mig", "p", {"spec": {"archived": True}})["spec"]["archived"]
     plane.api.patch("Provider", "mig", "src", {"metadata": {"finalizers": None}})
     plane.api.delete("Provider", "mig", "src")
+    plane.api.delete("Provider", plane.context.namespace, "host")
     plane.api.patch("Plan", "mig", "p", {"metadata": {"labels": {"a": "b"}}})
 
 
