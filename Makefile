@@ -11,6 +11,8 @@ DEMO ?= $(CACHE)/demo
 export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
 export PYTHONPATH := $(COLLECTIONS)
 export VMSHIFT_CACHE := $(CACHE)
+export ANSIBLE_LOCALHOST_WARNING := false
+export ANSIBLE_INVENTORY_UNPARSED_WARNING := false
 export PATH := $(BIN):$(PATH)
 
 CONTROL_PLANE := $(BIN)/python -m ansible_collections.vmshift.mtv.controlplane
@@ -24,12 +26,12 @@ demo: ## set up, then migrate a Linux guest from an OVA file and leave the contr
 	@sh lab/setup.sh requirements.txt lab/requirements.txt
 	@mkdir -p $(DEMO)
 	@$(BIN)/python -m ansible_collections.vmshift.mtv.lab ova $(DEMO)/export > $(DEMO)/guest.json
-	@$(BIN)/ansible-playbook -i localhost, lab/demo.yml -e demo_folder=$(DEMO)
+	@$(BIN)/ansible-playbook lab/demo.yml -e @lab/demo_request.yml -e demo_folder=$(DEMO)
 	@echo "kubeconfig: $(DEMO)/state/kubeconfig"
 
 .PHONY: demo-stop
 demo-stop: ## end the demo's control plane and remove what it migrated
-	@$(BIN)/ansible-playbook -i localhost, lab/demo_stop.yml -e demo_folder=$(DEMO)
+	@$(BIN)/ansible-playbook lab/demo_stop.yml -e demo_folder=$(DEMO)
 
 .PHONY: setup
 setup: ## system packages, virtual environment and tools for tests

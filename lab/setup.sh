@@ -28,7 +28,7 @@ install_packages() {
 
 find_python() {
   for python in python3.13 python3.12 python3.11 python3; do
-    if command -v "$python" > /dev/null && "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    if command -v "$python" > /dev/null && "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then
       echo "$python"
       return
     fi
@@ -51,7 +51,7 @@ if [ ! -e "$stamp" ]; then
     "$python" -m venv .venv
   fi
   say "installing Python packages ($*)"
-  .venv/bin/python -m pip install -q --disable-pip-version-check uv
+  [ -x .venv/bin/uv ] || .venv/bin/python -m pip install -q --disable-pip-version-check uv
   for file in "$@"; do
     set -- "$@" -r "$file"
     shift

@@ -106,7 +106,7 @@ def launch() -> Callable[..., subprocess.Popen[str]]:
 
     def start(playbook: str, variables: dict[str, object], *options: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [ANSIBLE_PLAYBOOK, "-i", "localhost,", playbook, "-e", json.dumps(variables), *options],
+            [ANSIBLE_PLAYBOOK, playbook, "-e", json.dumps(variables), *options],
             cwd=ROOT,
             env=environment(),
             stdin=subprocess.DEVNULL,
