@@ -111,9 +111,8 @@ class Rules:
             settings = provider["spec"].setdefault("settings", {})
             settings["sdkEndpoint"] = settings.get("sdkEndpoint") or "vcenter"
         finalizer = FINALIZERS.get(type)
-        finalizers = provider["metadata"].setdefault("finalizers", []) if old is None and finalizer else []
-        if finalizer and old is None and finalizer not in finalizers:
-            finalizers.append(finalizer)
+        if finalizer and old is None and finalizer not in provider["metadata"].setdefault("finalizers", []):
+            provider["metadata"]["finalizers"].append(finalizer)
 
     def validate_provider(self, provider: Object, _old: Object | None) -> None:
         if provider_type(provider) == "vsphere" and provider["spec"]["settings"]["sdkEndpoint"] not in SDK_ENDPOINTS:
