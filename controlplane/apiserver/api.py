@@ -6,7 +6,6 @@ Every write goes one way: read, change, admit, compare, commit, publish. A verb 
 from __future__ import annotations
 
 import builtins
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,7 +15,7 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver import apply as owne
 from ansible_collections.vmshift.mtv.controlplane.apiserver import objectmeta, patching, refusals
 from ansible_collections.vmshift.mtv.controlplane.apiserver.admission import Hook, Options, admit, decode
 from ansible_collections.vmshift.mtv.controlplane.apiserver.definitions import Definitions
-from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
+from ansible_collections.vmshift.mtv.controlplane.apiserver.events import Recorder
 from ansible_collections.vmshift.mtv.controlplane.apiserver.garbage import Collector
 from ansible_collections.vmshift.mtv.controlplane.apiserver.history import Event
 from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Kind, Registry
@@ -40,6 +39,7 @@ class Api:
         self.registry = registry
         self.admission: list[Hook] = []
         self._collector = Collector(store, registry)
+        self._recorder = Recorder(self)
         self._definitions = Definitions(store, registry)
         self.admission.append(self._definitions.guard)
 
@@ -179,20 +179,8 @@ class Api:
         return self.store.subscribe(tell)
 
     def record_event(self, obj: Object, type: str, reason: str, message: str, component: str) -> None:
-        """Write a core/v1 Event about `obj`; the same event again only counts up."""
-        meta = obj["metadata"]
-        namespace = meta.get("namespace") or "default"
-        told = "\n".join((meta["uid"], type, reason, message, component))
-        name = f"{meta['name'][:230]}.{hashlib.sha256(told.encode()).hexdigest()[:16]}"
-        known = self.find("Event", namespace, name)
-        try:
-            if known:
-                self.patch("Event", namespace, name, {"count": known.get("count", 1) + 1, "lastTimestamp": objectmeta.now()})
-            else:
-                self.create(_event(obj, namespace, name, type, reason, message, component))
-        except ApiError as error:
-            if error.code not in (403, 404):  # a namespace that is ending takes no events
-                raise
+        """Write a core/v1 Event about `obj` (`type`: Normal or Warning); the same event again only counts up."""
+        self._recorder.record(obj, type, reason, message, component)
 
     # The one way of a write
 
@@ -303,27 +291,3 @@ def _not_written(written: Record, record: Record | None) -> Object:
 
 def _ordered(kind: Kind, obj: Object) -> Object:
     return {"apiVersion": kind.api_version, "kind": kind.kind, **{k: v for k, v in obj.items() if k not in ("apiVersion", "kind")}}
-
-
-def _event(obj: Object, namespace: str, name: str, type: str, reason: str, message: str, component: str) -> Object:
-    meta = obj["metadata"]
-    about = {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "name": meta["name"], "uid": meta["uid"]}
-    if meta.get("namespace"):
-        about["namespace"] = meta["namespace"]
-    if meta.get("resourceVersion"):
-        about["resourceVersion"] = meta["resourceVersion"]
-    time = objectmeta.now()
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": name, "namespace": namespace},
-        "involvedObject": about,
-        "type": type,
-        "reason": reason,
-        "message": message,
-        "source": {"component": component},
-        "reportingComponent": component,
-        "firstTimestamp": time,
-        "lastTimestamp": time,
-        "count": 1,
-    }

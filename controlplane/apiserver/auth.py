@@ -9,6 +9,7 @@ import hmac
 import json
 import secrets
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,12 +39,14 @@ class Tokens:
         self._key = _kept(state.pki / "service-accounts.key").encode()
         api.admission.append(self._fill_token_secret)
 
-    def authenticate(self, token: str) -> User | None:
-        """The user of a valid token."""
+    def authenticate(self, token: str, audiences: Iterable[str] = (AUDIENCE,)) -> User | None:
+        """The user of a valid token that is meant for one of `audiences` (as a rule: for this server)."""
         if hmac.compare_digest(token.encode(), self.admin.encode()):
             return ADMIN
         claims = self._verified(token)
-        return self._service_account(claims) if claims else None
+        if claims is None or not set(claims["aud"]).intersection(audiences):
+            return None
+        return self._service_account(claims)
 
     def authorize(self, user: User, verb: str, group: str, resource: str, namespace: str = "", name: str = "") -> bool:
         """Whether `user` may. `resource` is the plural name, with a subresource after a slash."""

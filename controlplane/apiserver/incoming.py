@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
+from ansible_collections.vmshift.mtv.controlplane.apiserver import protobuf
 from ansible_collections.vmshift.mtv.controlplane.apiserver.admission import Options
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Kind, Registry
@@ -91,19 +93,36 @@ def media_type(request: web.Request) -> str:
 async def body(request: web.Request, *, patch: bool = False) -> Any:
     """The body as data. Raises ApiError 400, 415."""
     sent = media_type(request)
+    if sent == protobuf.CONTENT_TYPE and not patch:
+        return protobuf.decode(await request.read())
     if not patch and sent not in (*_JSON, *_YAML):
         told = "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml"
         raise ApiError(415, "UnsupportedMediaType", told)
     content = await request.read()
     try:
-        return json.loads(content)
-    except ValueError as error:
+        return _json(content)
+    except (ValueError, RecursionError) as error:
         if sent not in _YAML and not sent.endswith("+yaml"):
             raise bad_request(f"the object provided is unrecognized (must be of type application/json): {error}") from None
     try:
         return yaml.load(content, Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise bad_request(f"error converting YAML to JSON: {error}") from None
+
+
+def _json(content: bytes) -> Any:
+    """JSON in its strict form: Python alone would take NaN, numbers beyond all bounds and halves of characters."""
+    data = json.loads(content, parse_constant=_finite, parse_float=_finite)
+    if b"\\u" in content:
+        json.dumps(data, ensure_ascii=False).encode()
+    return data
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a JSON number")
+    return number
 
 
 def checked(target: Target, obj: Any) -> Object:

@@ -33,10 +33,11 @@ def answer(tokens: Tokens, kind: str, review: Object, user: User) -> Object:
 
 
 def _token_status(tokens: Tokens, spec: Object) -> Object:
-    user = tokens.authenticate(spec.get("token", ""))
+    audiences = spec.get("audiences") or [AUDIENCE]
+    user = tokens.authenticate(spec.get("token", ""), audiences)
     if user is None:
         return {"authenticated": False, "user": {}, "error": "invalid bearer token"}
-    return {"authenticated": True, "user": user.info(), "audiences": spec.get("audiences") or [AUDIENCE]}
+    return {"authenticated": True, "user": user.info(), "audiences": audiences}
 
 
 def _access_status(tokens: Tokens, spec: Object, user: User) -> Object:

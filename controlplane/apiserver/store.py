@@ -148,6 +148,9 @@ class Store:
             yield
             if keep and self._changes:
                 self._persist(self._changes)
+        except sqlite3.Error as error:
+            keep = False
+            raise ApiError(500, "InternalError", f"Internal error occurred: the store cannot be written: {error}") from error
         except BaseException:
             keep = False
             raise
@@ -184,8 +187,8 @@ class Store:
     def _persist(self, changes: list[tuple[Event, Object]]) -> None:
         final = {event.record.key: event for event, _obj in changes}
         database = self._database
+        database.execute("BEGIN IMMEDIATE")
         try:
-            database.execute("BEGIN IMMEDIATE")
             for key, event in final.items():
                 if event.type == "DELETED":
                     database.execute("DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?", key)
@@ -193,10 +196,9 @@ class Store:
                     database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)", (*key, event.record.text))
             database.execute("UPDATE revision SET value = ?", (self.revision,))
             database.execute("COMMIT")
-        except sqlite3.Error as error:
-            if database.in_transaction:
+        finally:
+            if database.in_transaction:  # something above failed
                 database.execute("ROLLBACK")
-            raise ApiError(500, "InternalError", f"Internal error occurred: the store cannot be written: {error}") from error
 
     def _undo(self, changes: list[tuple[Event, Object]], revision: int) -> None:
         for event, _obj in reversed(changes):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from ansible_collections.vmshift.mtv.controlplane.apiserver import events
 from ansible_collections.vmshift.mtv.controlplane.apiserver.admission import Options
 from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
@@ -253,13 +255,24 @@ def test_events_are_counted(api: Api) -> None:
     for _ in range(3):
         api.record_event(about, "Warning", "ProvisioningFailed", "the disk is full", "local.vmshift.io")
     api.record_event(about, "Warning", "ProvisioningFailed", "something else", "local.vmshift.io")
-    events = sorted(api.list("Event", NAMESPACE), key=lambda event: -event["count"])
-    assert [(event["count"], event["message"]) for event in events] == [(3, "the disk is full"), (1, "something else")]
-    assert events[0]["involvedObject"]["uid"] == about["metadata"]["uid"]
-    assert events[0]["source"] == {"component": "local.vmshift.io"}
+    told = sorted(api.list("Event", NAMESPACE), key=lambda event: -event["count"])
+    assert [(event["count"], event["message"]) for event in told] == [(3, "the disk is full"), (1, "something else")]
+    assert told[0]["involvedObject"]["uid"] == about["metadata"]["uid"]
+    assert told[0]["source"] == {"component": "local.vmshift.io"}
     api.create(configmap("held", finalizers=["x.example/hold"]))
     api.delete("Namespace", None, NAMESPACE)
     api.record_event(about, "Normal", "Late", "nobody hears this", "x")  # an ending namespace takes none: no error
+
+
+def test_old_events_are_forgotten(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    about = api.create(configmap("a"))
+    api.record_event(about, "Normal", "Old", "long ago", "x")
+    api.record_event(about, "Normal", "New", "just now", "x")
+    old = next(event for event in api.list("Event", NAMESPACE) if event["reason"] == "Old")
+    api.update({**old, "lastTimestamp": "2001-01-01T00:00:00Z"})
+    monkeypatch.setattr(events, "_SWEEP_EVERY", timedelta(0))
+    api.record_event(about, "Normal", "Newest", "now", "x")
+    assert {event["reason"] for event in api.list("Event", NAMESPACE)} == {"New", "Newest"}
 
 
 def test_secrets_are_encoded(api: Api) -> None:

@@ -57,6 +57,12 @@ def test_service_account_tokens_are_true_to_their_account(api: Api, tokens: Toke
     assert tokens.authenticate(token) is None  # another account of the same name
 
 
+def test_tokens_for_others_are_no_use_here(tokens: Tokens, account: Object) -> None:
+    token = tokens.issue(account, audiences=("vault",))
+    assert tokens.authenticate(token) is None
+    assert tokens.authenticate(token, ["vault", "x"])
+
+
 def test_tokens_expire(tokens: Tokens, account: Object, monkeypatch: pytest.MonkeyPatch) -> None:
     token = tokens.issue(account, 600)
     assert tokens.authenticate(token)

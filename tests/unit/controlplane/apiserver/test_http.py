@@ -92,6 +92,11 @@ async def test_managers_are_named_by_field_manager_or_user_agent(client: Any, wi
     [
         ("POST", WIDGETS, "{", {}, 400, "BadRequest"),
         ("POST", WIDGETS, "[1]", {}, 400, "BadRequest"),
+        ("POST", WIDGETS, '{"spec": {"size": NaN}}', {}, 400, "BadRequest"),
+        ("POST", WIDGETS, '{"spec": {"size": 1e999}}', {}, 400, "BadRequest"),
+        ("POST", WIDGETS, '{"spec": {"color": "\\ud800"}}', {}, 400, "BadRequest"),
+        ("POST", WIDGETS, b'{"spec": {"color": "\xff"}}', {}, 400, "BadRequest"),
+        ("POST", WIDGETS, "[" * 100_000, {}, 400, "BadRequest"),
         ("POST", WIDGETS, {**widget("a"), "kind": "Gadget"}, {}, 400, "BadRequest"),
         ("POST", WIDGETS, {**widget("a"), "apiVersion": "v1"}, {}, 400, "BadRequest"),
         ("POST", WIDGETS, widget("a", namespace="other"), {}, 400, "BadRequest"),

@@ -133,6 +133,16 @@ def test_a_write_that_the_disk_refuses_is_refused_and_undone(store: Store) -> No
     assert store.get("things", "n", "a")
 
 
+def test_a_write_that_cannot_be_encoded_is_undone(store: Store) -> None:
+    with pytest.raises(UnicodeEncodeError), store.transaction():
+        store.put("things", thing("a"))
+        store.put("things", thing("b", labels={"half": "\ud800"}))
+    assert store.records("things") == []
+    with store.transaction():
+        store.put("things", thing("c"))
+    assert [record.name for record in store.records("things")] == ["c"]
+
+
 def test_subscribers_hear_of_commits_only_and_in_order(store: Store) -> None:
     seen: list[tuple[str, str]] = []
 
