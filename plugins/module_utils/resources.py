@@ -99,7 +99,7 @@ def path_of(kind: str, namespace: str | None = None, name: str | None = None, su
 def get(cluster: Cluster, kind: str, namespace: str | None, name: str) -> dict[str, Any] | None:
     """The object, or None when it does not exist."""
     try:
-        return cluster.request("GET", path_of(kind, namespace, name))
+        return tidy(cluster.request("GET", path_of(kind, namespace, name)))
     except ClusterError as error:
         if error.status == 404 and _about_object(error):
             return None
@@ -110,7 +110,7 @@ def get(cluster: Cluster, kind: str, namespace: str | None, name: str) -> dict[s
 def list_objects(
     cluster: Cluster, kind: str, namespace: str | None = None, *, label_selector: str | None = None, field_selector: str | None = None
 ) -> list[dict[str, Any]]:
-    """All objects of a kind in a namespace, or in all of them; apiVersion and kind are filled in (lists leave them out)."""
+    """All objects of a kind in a namespace, or in all of them."""
     query: dict[str, Any] = {"labelSelector": label_selector or None, "fieldSelector": field_selector or None, "limit": 500}
     found: list[dict[str, Any]] = []
     while True:
@@ -119,7 +119,7 @@ def list_objects(
         except ClusterError as error:
             _explain(error, kind)
             raise
-        found += [{**item, "apiVersion": KINDS[kind].api_version, "kind": kind} for item in page.get("items") or []]
+        found += [tidy(item, kind) for item in page.get("items") or []]
         query["continue"] = (page.get("metadata") or {}).get("continue")
         if not query["continue"]:
             return found
@@ -161,9 +161,9 @@ def ensure_present(cluster: Cluster, desired: Mapping[str, Any], *, check_mode: 
 
 
 def ensure_absent(
-    cluster: Cluster, kind: str, namespace: str | None, name: str, *, check_mode: bool = False, propagation: str = "Background"
+    cluster: Cluster, kind: str, namespace: str | None, name: str, *, check_mode: bool = False, ask_server: bool = True
 ) -> Result:
-    """Ask for the deletion. An object with finalizers may live on: see waiting.wait_gone."""
+    """Ask for the deletion. An object with finalizers may live on: see waiting.wait_gone. `ask_server`: as in ensure_present."""
     current = get(cluster, kind, namespace, name)
     if current is None:
         return Result(False, {}, {}, None, "")
@@ -171,9 +171,10 @@ def ensure_absent(
     before["metadata"] = {k: v for k, v in current["metadata"].items() if k in ("name", "namespace", "labels", "annotations")}
     if "deletionTimestamp" in current["metadata"]:
         return Result(False, before, before, current, "")
-    body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+    body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
     try:
-        cluster.request("DELETE", path_of(kind, namespace, name), query=_DRY_RUN if check_mode else None, body=body)
+        if ask_server or not check_mode:
+            cluster.request("DELETE", path_of(kind, namespace, name), query=_DRY_RUN if check_mode else None, body=body)
     except ClusterError as error:
         if error.status != 404:
             raise
@@ -191,6 +192,12 @@ def add_owner(cluster: Cluster, obj: Mapping[str, Any], owner: Mapping[str, Any]
     patch = {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"], "ownerReferences": references}}
     path = path_of(obj["kind"], obj["metadata"].get("namespace"), obj["metadata"]["name"])
     return cluster.request("PATCH", path, query=_DRY_RUN if check_mode else None, body=patch, content_type=MERGE_PATCH)
+
+
+def tidy(obj: Mapping[str, Any], kind: str = "") -> dict[str, Any]:
+    """Without managedFields, which nobody reads in a task's result; with the kind, which items of a list lack."""
+    typed = {"apiVersion": KINDS[kind].api_version, "kind": kind} if kind else {}
+    return {**typed, **obj, "metadata": {k: v for k, v in obj["metadata"].items() if k != "managedFields"}}
 
 
 def describe(obj: Mapping[str, Any]) -> str:
@@ -287,7 +294,7 @@ def _create(cluster: Cluster, wanted: Mapping[str, Any], check_mode: bool, ask_s
 
 def _result(kind: str, before: Any, after: Any, obj: dict[str, Any], method: str) -> Result:
     changed = not _same(before, after)
-    return Result(changed, _shown(kind, before), _shown(kind, after, before), obj, method if changed else "")
+    return Result(changed, _shown(kind, before), _shown(kind, after, before), tidy(obj), method if changed else "")
 
 
 def _shown(kind: str, part: dict[str, Any], before: Mapping[str, Any] | None = None) -> dict[str, Any]:

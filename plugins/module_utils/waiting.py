@@ -21,7 +21,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
     ready,
     warnings,
 )
-from ansible_collections.vmshift.mtv.plugins.module_utils.resources import KINDS, path_of
+from ansible_collections.vmshift.mtv.plugins.module_utils.resources import path_of, tidy
 
 #: After this long without any status about the present spec a controller is not slow but silent (some mistakes get no status at all).
 SILENCE_SECONDS = 60.0
@@ -221,7 +221,8 @@ class _Observer:
         reply = self._cluster.request("GET", path_of(kind, namespace), query=self._query(group))
         found = {item["metadata"]["name"]: item for item in reply.get("items") or []}
         for target in self._groups[group]:
-            self._states.put((target, self._typed(kind, found.get(target.name))))
+            obj = found.get(target.name)
+            self._states.put((target, tidy(obj, kind) if obj else None))
         return reply["metadata"]["resourceVersion"]
 
     def _watch(self, group: tuple[str, str], version: str) -> str:
@@ -237,12 +238,8 @@ class _Observer:
             version = obj["metadata"].get("resourceVersion", version)
             target = Target(kind, namespace, obj["metadata"].get("name", ""))
             if target in self._groups[group] and event["type"] in ("ADDED", "MODIFIED", "DELETED"):
-                self._states.put((target, None if event["type"] == "DELETED" else self._typed(kind, obj)))
+                self._states.put((target, None if event["type"] == "DELETED" else tidy(obj, kind)))
         return version
-
-    @staticmethod
-    def _typed(kind: str, obj: dict[str, Any] | None) -> dict[str, Any] | None:
-        return None if obj is None else {**obj, "apiVersion": KINDS[kind].api_version, "kind": kind}
 
 
 def _late(

@@ -228,7 +228,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, TalkError, reporting, run_module
+from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, ClusterError, TalkError, reporting, run_module
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
     CREDENTIALS,
     INSECURE_OPTION,
@@ -418,19 +418,27 @@ def wait_connected(
 
 
 def absent(module: AnsibleModule, cluster: Cluster) -> dict[str, Any]:
-    params = module.params
+    params, check_mode = module.params, module.check_mode
     current = get(cluster, "Provider", params["namespace"], params["name"])
     owned = owned_secret(cluster, current) if current else None
-    provider = ensure_absent(cluster, "Provider", params["namespace"], params["name"], check_mode=module.check_mode)
-    # The garbage collector would remove the Secret too, but some time later.
     secret = None
-    if current and params["wait"] and not module.check_mode:
-        with reporting(changed=provider.changed):
-            wait_gone(cluster, [target_of(current)], timeout=params["wait_timeout"])
     if owned:
+        # Looked at before the Provider goes, because the garbage collector may be faster than this module.
         meta = owned["metadata"]
-        secret = ensure_absent(cluster, "Secret", meta["namespace"], meta["name"], check_mode=module.check_mode)
-    return {"changed": provider.changed or bool(secret and secret.changed), "diff": diff_of(provider, secret), "provider": None}
+        secret = ensure_absent(cluster, "Secret", meta["namespace"], meta["name"], check_mode=True, ask_server=False)
+    provider = ensure_absent(cluster, "Provider", params["namespace"], params["name"], check_mode=check_mode)
+    result = {"changed": provider.changed, "diff": diff_of(provider, secret), "provider": None}
+    if current and not check_mode:
+        if params["wait"]:
+            with reporting(**result):
+                wait_gone(cluster, [target_of(current)], timeout=params["wait_timeout"])
+        if owned:
+            try:
+                ensure_absent(cluster, "Secret", meta["namespace"], meta["name"])
+            except ClusterError as error:
+                if error.status != 403:  # not allowed here; then it is left to the garbage collector
+                    raise
+    return result
 
 
 def diff_of(provider: Result, secret: Result | None) -> dict[str, Any]:

@@ -313,6 +313,7 @@ def test_list_fills_in_kinds_and_follows_pages(there, kube, cluster):
     (found,) = list_objects(there, "Plan", "mig", field_selector="metadata.name=one")
     assert (found["kind"], found["apiVersion"]) == ("Plan", "forklift.konveyor.io/v1beta1")
     assert list_objects(there, "Plan", label_selector="a=b") == []
+    assert "managedFields" not in {**found["metadata"], **get(there, "Plan", "mig", "one")["metadata"]}
 
     def answer(request, handler):
         last = request.query.get("continue") == "more"

@@ -48,6 +48,8 @@ def test_ova_provider_from_nothing_to_absent(plane, run, connected):
     assert run("provider", check_mode=True, name="src", namespace="mig", state="absent")["changed"]
     gone = run("provider", name="src", namespace="mig", state="absent")
     assert gone["changed"]
+    assert gone["diff"]["before"]["secret"]["data"] == {"url": "<hidden>", "insecureSkipVerify": "<hidden>"}
+    assert gone["diff"]["after"] == {"provider": {}, "secret": {}}
     assert gone["provider"] is None
     assert plane.do("list", "Provider", "mig") == plane.do("list", "Secret", "mig") == []
     assert not run("provider", name="src", namespace="mig", state="absent")["changed"]
