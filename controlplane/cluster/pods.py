@@ -1,0 +1,257 @@
+"""Pods as processes of this machine, which is the one node there is: no constraint on nodes is looked at.
+
+A pod waits until all its claims are bound, then its container's image says which program runs (images.py). The program outlives
+the control plane and is found again (processes.py); it is started once in the life of a pod, whatever its restartPolicy says.
+Pods have one container; its root is this machine's, so a program translates the paths of its mounts (datapath/mounts.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.vmshift.mtv.controlplane.cluster import images, podstatus, processes
+from ansible_collections.vmshift.mtv.controlplane.cluster.environment import Unconfigured, environment_of
+from ansible_collections.vmshift.mtv.controlplane.cluster.mounts import claims_of, mounts_of
+from ansible_collections.vmshift.mtv.controlplane.cluster.processes import Ended, Lost, Running
+from ansible_collections.vmshift.mtv.controlplane.cluster.storage import SELECTED_NODE, waits_for_consumer
+from ansible_collections.vmshift.mtv.controlplane.cluster.supervisor import LOG_FILE
+from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Reconciler, key_of
+from ansible_collections.vmshift.mtv.controlplane.datapath.conversion import MESSAGE_FILE, PROGRESS_FILE, RESULT_FILE
+from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import FILE_NAME as MOUNTS_FILE
+from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import Mounts
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.context import Context
+    from ansible_collections.vmshift.mtv.controlplane.state import State
+
+log = logging.getLogger(__name__)
+
+Object = dict[str, Any]
+
+NODE = "localhost"
+KUBELET, SCHEDULER = "kubelet", "default-scheduler"
+RETRY = 2.0  # seconds until a pod whose configuration is incomplete is looked at again
+_GRACE = 30.0  # seconds, where the pod says nothing
+_LONGEST_MESSAGE = 4096  # bytes of a termination message
+_LAST_LOG = 2048
+_LEFTOVERS: Key = ("", "")  # the key under which folders of deleted pods are cleared
+
+
+def log_path(state: State, pod: Object, container: str | None) -> Path | None:
+    """The log file of a pod's container; None while there is none."""
+    path = state.pod(pod["metadata"]["uid"]) / LOG_FILE
+    return path if container in (None, pod["spec"]["containers"][0]["name"]) and path.exists() else None
+
+
+def conversion_progress(state: State, uid: str) -> Object | None:
+    """{"stage": str, "disks": {"0": percent, …}} of the conversion pod with that uid; None while there is none."""
+    return _read_json(state.pod(uid) / PROGRESS_FILE)
+
+
+def conversion_result(state: State, uid: str) -> Object | None:
+    """{"firmware", "operatingSystem", "warnings"} or {"error"} of the conversion pod with that uid; None while there is none."""
+    return _read_json(state.pod(uid) / RESULT_FILE)
+
+
+def _read_json(path: Path) -> Object | None:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+
+
+class PodReconciler(Reconciler):
+    kind = "Pod"
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._api, self._state = context.api, context.state
+        self._watched: set[str] = set()  # uids whose supervisor's end wakes this reconciler
+        self._clearing: dict[str, asyncio.Task[None]] = {}  # by uid
+
+    def triggers(self) -> Mapping[str, Callable[[Object], Iterable[Key]]]:
+        # The node is there from the start on, and so is looked at once: for folders of pods deleted while nobody was running.
+        return {"PersistentVolumeClaim": self._users_of, "Node": lambda _node: [_LEFTOVERS]}
+
+    def _users_of(self, claim: Object) -> Iterable[Key]:
+        pods = self._api.list(self.kind, claim["metadata"]["namespace"])
+        return [key_of(pod) for pod in pods if claim["metadata"]["name"] in claims_of(pod)]
+
+    async def reconcile(self, namespace: str, name: str) -> float | None:
+        self._clear_leftovers()
+        pod = self._api.find(self.kind, namespace, name) if name else None
+        if pod is None or pod.get("status", {}).get("phase") in podstatus.ENDED:
+            return None
+        folder = self._folder(pod)
+        found = processes.look(folder)
+        if "deletionTimestamp" in pod["metadata"] and isinstance(found, Running):  # a finalizer keeps the object
+            await processes.stop(folder, _grace(pod))
+            found = processes.look(folder)
+        if isinstance(found, Running):
+            return await self._observe(pod, found)
+        if isinstance(found, Ended):
+            self._end(pod, found)
+        elif isinstance(found, Lost):
+            await processes.stop(folder, 0)
+            why = "the process ended and nobody saw how: its supervisor was killed, or the machine was restarted"
+            self._write(pod, podstatus.failed(pod, "Lost", why))
+        elif "deletionTimestamp" not in pod["metadata"]:
+            return await self._start(pod)
+        return None
+
+    # Starting
+
+    async def _start(self, pod: Object) -> float | None:
+        waiting_for = self._unbound(pod)
+        if waiting_for:
+            self._write(pod, podstatus.unschedulable(pod, waiting_for))
+            return None
+        if not pod["spec"].get("nodeName"):
+            meta = pod["metadata"]
+            pod = self._api.patch(self.kind, meta["namespace"], meta["name"], {"spec": {"nodeName": NODE}})
+            self._tell(pod, "Normal", "Scheduled", f"Successfully assigned {meta['namespace']}/{meta['name']} to {NODE}", SCHEDULER)
+        try:
+            await self._launch(pod)
+        except images.UnknownImage as error:
+            self._hold(pod, "ErrImagePull", str(error))
+            return None
+        except (Unconfigured, processes.LaunchFailed, OSError) as error:
+            if not self._api.find(self.kind, pod["metadata"]["namespace"], pod["metadata"]["name"]):
+                return None  # deleted meanwhile
+            self._hold(pod, "CreateContainerConfigError", str(error))
+            return RETRY
+        self._tell(pod, "Normal", "Started", f"Started container {pod['spec']['containers'][0]['name']}", KUBELET)
+        return 0.0
+
+    def _unbound(self, pod: Object) -> str:
+        """What a scheduler would wait for, "" for nothing. Claims that wait for a consumer learn that they have one."""
+        namespace, pending = pod["metadata"]["namespace"], []
+        for name in claims_of(pod):
+            claim = self._api.find("PersistentVolumeClaim", namespace, name)
+            if claim is None:
+                return f'persistentvolumeclaim "{name}" not found'
+            phase = claim.get("status", {}).get("phase")
+            if "deletionTimestamp" in claim["metadata"]:
+                return f'persistentvolumeclaim "{name}" is being deleted'
+            if phase == "Lost":
+                return f'persistentvolumeclaim "{name}" bound to non-existent persistentvolume "{claim["spec"]["volumeName"]}"'
+            if phase != "Bound":
+                pending.append(name)
+                if waits_for_consumer(self._api, claim):
+                    change = {"metadata": {"annotations": {SELECTED_NODE: NODE}}}
+                    self._api.patch("PersistentVolumeClaim", namespace, name, change)
+        return f"waiting for PersistentVolumeClaims to be bound: {', '.join(pending)}" if pending else ""
+
+    async def _launch(self, pod: Object) -> None:
+        """Raises UnknownImage, Unconfigured, LaunchFailed, OSError."""
+        containers = [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
+        if len(containers) != 1:
+            raise Unconfigured(f"this control plane runs pods of one container; this one has {len(containers)}, init containers included")
+        container = containers[0]
+        argv = images.argv(container)
+        environment = environment_of(self._api, pod, container)
+        folder = self._folder(pod)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        mounts = Mounts(mounts_of(self._context, pod, container, folder))
+        (folder / MOUNTS_FILE).write_text(mounts.to_json())
+        await processes.launch(folder, argv, environment, _grace(pod))
+
+    def _hold(self, pod: Object, reason: str, message: str) -> None:
+        before = pod.get("status", {}).get("containerStatuses") or [{}]
+        if before[0].get("state", {}).get("waiting") != {"reason": reason, "message": message}:
+            self._tell(pod, "Warning", "Failed", f"Error: {reason}: {message}", KUBELET)
+        self._write(pod, podstatus.waiting(pod, reason, message))
+
+    # Running and ended
+
+    async def _observe(self, pod: Object, running: Running) -> float | None:
+        if pod.get("status", {}).get("phase") != "Running":
+            pod = self._write(pod, podstatus.running(pod, running.started))
+        limit = pod["spec"].get("activeDeadlineSeconds")
+        rest = None if limit is None else limit - (time.time() - datetime.fromisoformat(pod["status"]["startTime"]).timestamp())
+        if rest is not None and rest <= 0:
+            await processes.stop(self._folder(pod), _grace(pod))
+            why = "Pod was active on the node longer than the specified deadline"
+            self._write(pod, podstatus.failed(pod, "DeadlineExceeded", why))
+            return None
+        if not self._watch(pod, running.pid):
+            return 1.0
+        return rest
+
+    def _watch(self, pod: Object, pid: int) -> bool:
+        """Look at the pod again when its supervisor ends. False when the kernel cannot tell, or when it has ended already."""
+        uid, key, loop = pod["metadata"]["uid"], key_of(pod), asyncio.get_running_loop()
+        if uid in self._watched:
+            return True
+        try:
+            descriptor = os.pidfd_open(pid)
+        except OSError:
+            return False
+
+        def ended() -> None:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+            self._watched.discard(uid)
+            self.enqueue(key)
+
+        self._watched.add(uid)
+        loop.add_reader(descriptor, ended)
+        return True
+
+    def _end(self, pod: Object, ended: Ended) -> None:
+        reason = "Completed" if not ended.code else "StartError" if ended.message else "Error"
+        message = ended.message or self._termination_message(pod, ended.code)
+        self._write(pod, podstatus.terminated(pod, ended.code, reason, message, ended.started, ended.finished))
+
+    def _termination_message(self, pod: Object, code: int) -> str:
+        folder, container = self._folder(pod), pod["spec"]["containers"][0]
+        with contextlib.suppress(FileNotFoundError):
+            return (folder / MESSAGE_FILE).read_bytes()[:_LONGEST_MESSAGE].decode(errors="replace").strip()
+        if code and container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
+            with contextlib.suppress(FileNotFoundError):
+                return (folder / LOG_FILE).read_bytes()[-_LAST_LOG:].decode(errors="replace").strip()
+        return ""
+
+    # After deletion
+
+    def _clear_leftovers(self) -> None:
+        """See to it that processes of pods that are gone end, and that their folders go. Nobody has to wait for that."""
+        there = {entry.name for entry in os.scandir(self._state.pods)} - self._clearing.keys()
+        if not there:
+            return
+        for uid in there - {pod["metadata"]["uid"] for pod in self._api.list(self.kind)}:
+            self._clearing[uid] = asyncio.create_task(self._clear(uid))
+
+    async def _clear(self, uid: str) -> None:
+        folder = self._state.pod(uid)
+        try:
+            await processes.stop(folder, _GRACE)
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        finally:
+            del self._clearing[uid]
+
+    # Writing
+
+    def _folder(self, pod: Object) -> Path:
+        return self._state.pod(pod["metadata"]["uid"])
+
+    def _write(self, pod: Object, status: Object) -> Object:
+        """Raises ApiError 409 when the pod was changed meanwhile, 404 when it was deleted: both lead to another look."""
+        return self._api.update_status({**pod, "status": status})
+
+    def _tell(self, pod: Object, type: str, reason: str, message: str, who: str) -> None:
+        self._api.record_event(pod, type, reason, message, who)
+
+
+def _grace(pod: Object) -> float:
+    return float(pod["spec"].get("terminationGracePeriodSeconds", _GRACE))

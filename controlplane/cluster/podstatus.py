@@ -1,0 +1,99 @@
+"""The status of a pod as a kubelet writes it. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import now
+
+Object = dict[str, Any]
+
+ADDRESS = "127.0.0.1"
+ENDED = ("Succeeded", "Failed")
+_PLACED = ("PodScheduled", "Initialized")
+_READY = ("Ready", "ContainersReady")
+
+
+def unschedulable(pod: Object, message: str) -> Object:
+    return _status(pod, "Pending", {"PodScheduled": ("False", "Unschedulable", message)})
+
+
+def waiting(pod: Object, reason: str, message: str) -> Object:
+    """Placed, but its container does not start: ErrImagePull, CreateContainerConfigError …"""
+    conditions = {**_done(_PLACED), **{type: ("False", "ContainersNotReady", _unready(pod)) for type in _READY}}
+    return _placed(_status(pod, "Pending", conditions), pod, {"waiting": {"reason": reason, "message": message}})
+
+
+def running(pod: Object, started: str) -> Object:
+    return _placed(_status(pod, "Running", _done(_PLACED + _READY)), pod, {"running": {"startedAt": started}}, ready=True)
+
+
+def terminated(pod: Object, code: int, reason: str, message: str, started: str, finished: str) -> Object:
+    """Ended; `message` is the termination message of the container."""
+    phase = "Failed" if code else "Succeeded"
+    why = "PodFailed" if code else "PodCompleted"
+    conditions = {**_done(_PLACED), **dict.fromkeys(_READY, ("False", why, ""))}
+    state = {"exitCode": code, "reason": reason, "startedAt": started, "finishedAt": finished, **({"message": message} if message else {})}
+    return _placed(_status(pod, phase, conditions), pod, {"terminated": state})
+
+
+def failed(pod: Object, reason: str, message: str) -> Object:
+    """Ended by the kubelet's own decision: DeadlineExceeded, Lost. Follows the status of a pod that was running."""
+    started = next((c["state"]["running"]["startedAt"] for c in _containers(pod) if c["state"].get("running")), now())
+    status = terminated(pod, 137, "Error", "", started, now())
+    return {**status, "reason": reason, "message": message}
+
+
+def _status(pod: Object, phase: str, conditions: dict[str, tuple[str, str, str]]) -> Object:
+    """The old status with another phase and conditions; times of conditions that stay as they are do not move."""
+    old = {condition["type"]: condition for condition in pod.get("status", {}).get("conditions", ())}
+    new = []
+    for type, (status, reason, message) in conditions.items():
+        condition: Object = {"type": type, "status": status, "lastProbeTime": None}
+        condition.update({field: value for field, value in (("reason", reason), ("message", message)) if value})
+        before = old.get(type, {})
+        condition["lastTransitionTime"] = before["lastTransitionTime"] if before.get("status") == status else now()
+        new.append(condition)
+    kept = {field: value for field, value in pod.get("status", {}).items() if field not in ("reason", "message")}
+    return {**kept, "phase": phase, "conditions": new, "qosClass": kept.get("qosClass") or quality_of_service(pod)}
+
+
+def _placed(status: Object, pod: Object, state: Object, ready: bool = False) -> Object:
+    """Add what is known of a pod that has a node, and the state of its container."""
+    container = pod["spec"]["containers"][0]
+    entry = {
+        "name": container["name"],
+        "image": container.get("image", ""),
+        "imageID": "" if "waiting" in state else container.get("image", ""),
+        "ready": ready,
+        "started": ready,
+        "restartCount": 0,
+        "lastState": {},
+        "state": state,
+    }
+    address = {"hostIP": ADDRESS, "podIP": ADDRESS, "podIPs": [{"ip": ADDRESS}]}
+    return {"startTime": now(), **status, **address, "containerStatuses": [entry]}
+
+
+def _done(types: tuple[str, ...]) -> dict[str, tuple[str, str, str]]:
+    return dict.fromkeys(types, ("True", "", ""))
+
+
+def _unready(pod: Object) -> str:
+    return f"containers with unready status: [{pod['spec']['containers'][0]['name']}]"
+
+
+def _containers(pod: Object) -> list[Object]:
+    return pod.get("status", {}).get("containerStatuses") or []
+
+
+def quality_of_service(pod: Object) -> str:
+    """Guaranteed, Burstable or BestEffort, from cpu and memory of the containers."""
+    resources = [container.get("resources") or {} for container in pod["spec"]["containers"]]
+    if not any(r.get("requests") or r.get("limits") for r in resources):
+        return "BestEffort"
+    for r in resources:
+        limits, requests = r.get("limits") or {}, r.get("requests") or {}
+        if any(name not in limits or requests.get(name, limits[name]) != limits[name] for name in ("cpu", "memory")):
+            return "Burstable"
+    return "Guaranteed"

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.vmshift.mtv.controlplane.cluster import quantity
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("512", 512),
+        ("2Gi", 2 << 30),
+        ("1.5Gi", 3 << 29),
+        ("1G", 10**9),
+        ("1k", 1000),
+        ("3Ei", 3 << 60),
+        ("1E", 10**18),
+        ("1e3", 1000),
+        ("12E2", 1200),
+        ("1500m", 2),
+    ],
+)
+def test_bytes_of_quantities(text: str, size: int) -> None:
+    assert quantity.bytes_of(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "10 Gi", "Gi", "-1", "1Q", "ten"])
+def test_what_is_no_quantity(text: str) -> None:
+    with pytest.raises(ValueError, match="is no quantity of bytes, such as 10Gi"):
+        quantity.bytes_of(text)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 KiB"), (3 << 29, "1.5 GiB"), (5 << 40, "5.0 TiB"), (1 << 70, "1024.0 EiB")],
+)
+def test_sizes_for_people(size: int, text: str) -> None:
+    assert quantity.shown(size) == text
