@@ -76,7 +76,7 @@ class Api:
             self._kind_of(obj),
             meta.get("namespace"),
             meta["name"],
-            lambda _old: patching.copy(obj),
+            lambda _record: patching.copy(obj),
             options=options,
             subresource=subresource,
         )
@@ -98,9 +98,11 @@ class Api:
     ) -> Object:
         """Change an object by a merge patch (or, by `content_type`, a JSON patch or strategic merge patch)."""
         found = self.kind(kind)
-        return self._change(
-            found, namespace, name, lambda old: patching.patched(found, old, patch, content_type), options=options, subresource=subresource
-        )
+
+        def change(record: Record) -> Object:
+            return patching.patched(found, record.object(), patch, content_type)
+
+        return self._change(found, namespace, name, change, options=options, subresource=subresource)
 
     def apply(self, config: Object, *, force: bool = False, subresource: str = "", options: Options = IN_PROCESS) -> tuple[Object, bool]:
         """Server-side apply of `config` by options.manager: (object, whether it was created). Raises Conflict unless forced."""
@@ -185,12 +187,12 @@ class Api:
     # The one way of a write
 
     def _change(
-        self, kind: Kind, namespace: str | None, name: str, change: Callable[[Object], Object], *, options: Options, subresource: str
+        self, kind: Kind, namespace: str | None, name: str, change: Callable[[Record], Object], *, options: Options, subresource: str
     ) -> Object:
-        """Read, change and save one object. `change` gets a copy of its own."""
+        """Read, change and save one object. `change` makes the wanted object of what is stored."""
         with self.store.transaction(keep=not options.dry_run):
             record = self._record(kind, namespace, name)
-            return self._save(kind, record, change(record.object()), options, subresource)
+            return self._save(kind, record, change(record), options, subresource)
 
     def _save(
         self,
