@@ -282,7 +282,9 @@ def _repeatable(method: str, error: ClusterError) -> bool:
 def _cause(error: BaseException) -> str:
     """The innermost sentence of a chain of wrapped errors, without object addresses."""
     text = str(error.args[-1] if error.args else error) or type(error).__name__
-    return re.sub(r"<[\w. ]+ object at 0x[0-9a-f]+>:? ?|^Failed to establish a new connection: ", "", text).strip(" .")
+    return re.sub(
+        r"<[\w. ]+ object at 0x[0-9a-f]+>:? ?|HTTPS?Connection\([^)]*\): |Failed to establish a new connection: ", "", text
+    ).strip(" .")
 
 
 def _silence_library_warning() -> None:

@@ -193,7 +193,7 @@ def present(module: Any, cluster: Cluster, kind: str, key: str) -> dict[str, Any
     result = ensure_present(cluster, {"kind": kind, "metadata": metadata, "spec": spec}, check_mode=check_mode, ask_server=known)
     outcome = {"changed": result.changed, "diff": result.diff, key: result.object}
     if params["wait"] and not check_mode:
-        with reporting(**outcome):
+        with reporting(changed=result.changed, diff=result.diff):
             outcome[key] = wait_ready(cluster, result.object or {}, timeout=params["wait_timeout"], failure=_failed)
     return outcome
 

@@ -381,7 +381,7 @@ def finish(
             version = secret.object["metadata"].get("resourceVersion", "")
     result = {"changed": changed, "diff": diff_of(provider, secret), "provider": found}
     if module.params["wait"] and not module.check_mode:
-        with reporting(**result):
+        with reporting(changed=changed, diff=result["diff"]):
             result["provider"] = wait_connected(cluster, found, module.params["wait_timeout"], version, conditions_of(current or {}))
     return result
 

@@ -109,7 +109,7 @@ def test_a_blocking_condition_fails_and_a_provider_that_is_not_ready_is_waited_f
     result = run("network_map", pairs=POD, wait_timeout=20, **MAP)
     assert result["msg"] == "NetworkMap mig/nets did not become ready: DestinationNetworkNotValid=True NotFound: NAD not found."
     assert result["changed"]
-    assert result["network_map"]["metadata"]["name"] == "nets"
+    assert result["conditions"][0]["reason"] == "NotFound"
 
 
 def test_warn_conditions_are_warnings(plane, run, providers, conditions_of_status):
