@@ -28,6 +28,7 @@ class Facts:
     name: str
     ova: str
     payload: str
+    mac: str
     data_disk_sha256: str
     data_disk_bytes: int
 
@@ -80,14 +81,21 @@ def build(cached: Path, kind: str, name: str) -> None:
         result.mkdir()
         payload = BUILDERS[kind](root, work, hostname=name)
         write_data_disk(data)
-        ova.export(ova.Guest(name=name, disks=(root, data)), result / f"{name}.ova", work)
-        facts = Facts(name, f"{name}.ova", payload, ova.sha256(data), data.stat().st_size)
+        mac = mac_address(name)
+        ova.export(ova.Guest(name=name, nics=(("VM Network", mac),), disks=(root, data)), result / f"{name}.ova", work)
+        facts = Facts(name, f"{name}.ova", payload, mac, ova.sha256(data), data.stat().st_size)
         (result / "facts.json").write_text(json.dumps(asdict(facts), indent=2) + "\n")
         try:
             result.rename(cached)
         except OSError:  # another build was quicker
             if not cached.exists():
                 raise
+
+
+def mac_address(name: str) -> str:
+    """An address in VMware's range, of the guest's own: two VMs with one address would conflict on the target."""
+    digest = hashlib.sha256(name.encode()).digest()
+    return f"00:50:56:8a:{digest[0]:02x}:{digest[1]:02x}"
 
 
 def write_data_disk(disk: Path) -> None:

@@ -50,8 +50,9 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def lab_guest(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, guests.Facts]:
-    """A folder with the OVA file of the tiny guest, and what is known of it."""
+    """A folder with two guests' OVA files, and what is known of the one named lab-guest."""
     export = tmp_path_factory.mktemp("export")
+    guests.guest_ova(export, name="second-guest")
     return export, guests.guest_ova(export)
 
 
