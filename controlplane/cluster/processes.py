@@ -84,9 +84,9 @@ async def launch(folder: Path, argv: Sequence[str], environment: Mapping[str, st
     )
     assert process.stderr is not None
     # Not communicate(): the supervisor keeps the pipe until it has written its record.
-    complaint = await process.stderr.read()
-    if await process.wait():
-        raise LaunchFailed(f"the supervisor of the process could not start: {complaint.decode(errors='replace').strip()[-300:]}")
+    complaint = (await process.stderr.read()).decode(errors="replace").strip()
+    if code := await process.wait():
+        raise LaunchFailed(f"the supervisor of the process could not start: {complaint.splitlines()[-1] if complaint else code}")
 
 
 async def stop(folder: Path, grace: float) -> None:

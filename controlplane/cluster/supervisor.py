@@ -37,6 +37,7 @@ def main(arguments: list[str]) -> int:
     if lock is None:
         return 0
     reader, writer = os.pipe()
+    launcher = os.getpid()
     if os.fork():
         os.close(writer)
         return 0 if os.read(reader, 1) else 1  # until the record is on disk
@@ -48,6 +49,8 @@ def main(arguments: list[str]) -> int:
     with open(os.devnull, "r+") as nothing:
         for stream in (0, 1, 2):
             os.dup2(nothing.fileno(), stream)
+    while os.getppid() == launcher:  # it has the environment of the pod, too, and is not to be taken for one of its processes
+        time.sleep(0.001)
     supervisor.run()
     os._exit(0)
 
