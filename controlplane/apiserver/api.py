@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver import apply as ownership
-from ansible_collections.vmshift.mtv.controlplane.apiserver import objectmeta, patching, refusals
+from ansible_collections.vmshift.mtv.controlplane.apiserver import objectmeta, patching, refusals, strategies
 from ansible_collections.vmshift.mtv.controlplane.apiserver.admission import Hook, Options, admit, decode
 from ansible_collections.vmshift.mtv.controlplane.apiserver.definitions import Definitions
 from ansible_collections.vmshift.mtv.controlplane.apiserver.events import Recorder
@@ -37,7 +37,7 @@ class Api:
     def __init__(self, store: Store, registry: Registry) -> None:
         self.store = store
         self.registry = registry
-        self.admission: list[Hook] = []
+        self.admission: list[Hook] = [strategies.refuse_deletion]
         self._collector = Collector(store, registry)
         self._recorder = Recorder(self)
         self._definitions = Definitions(store, registry)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.vmshift.mtv.controlplane.apiserver.refusals import Cause, bad_request, invalid_value
+from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
+from ansible_collections.vmshift.mtv.controlplane.apiserver.refusals import Cause, bad_request, forbidden_value, invalid_value
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Kind
 
 Object = dict[str, Any]
 
+_KEYED = ("configmaps", "secrets")
+_KEYED_FIELDS = ("data", "binaryData")
+_DATA_KEY = re.compile(r"(?!\.\.)(?!\.$)[-._a-zA-Z0-9]{1,253}")
+_LASTING_NAMESPACES = ("default", "kube-public", "kube-system")
 _COUNTED = frozenset(("pods", "deployments.apps", "jobs.batch", "customresourcedefinitions.apiextensions.k8s.io"))
 
 
@@ -29,6 +35,16 @@ def problems(kind: Kind, new: Object, old: Object | None) -> Iterator[Cause]:
     for field in _IMMUTABLE.get(kind.resource, ()):
         if old is not None and old.get(field) != new.get(field):
             yield invalid_value(field, new.get(field), "field is immutable")
+    if kind.resource in _KEYED:
+        yield from _data_problems(new, old)
+
+
+def refuse_deletion(operation: str, kind: str, _new: Object | None, old: Object | None) -> None:
+    """Admission: some namespaces stay."""
+    if operation == "DELETE" and kind == "Namespace" and old and old["metadata"]["name"] in _LASTING_NAMESPACES:
+        name = old["metadata"]["name"]
+        details = {"name": name, "kind": "namespaces"}
+        raise ApiError(403, "Forbidden", f'namespaces "{name}" is forbidden: this namespace may not be deleted', details)
 
 
 def set_generation(kind: Kind, new: Object, old: Object | None) -> None:
@@ -66,6 +82,19 @@ def _secret(new: Object, _old: Object | None) -> None:
         encoded = {key: base64.b64encode(value.encode()).decode() for key, value in plain.items()}
         new["data"] = {**new.get("data", {}), **encoded}
     new.setdefault("type", "Opaque")
+
+
+def _data_problems(new: Object, old: Object | None) -> Iterator[Cause]:
+    """ConfigMaps and Secrets: keys become file names; an immutable one stays as it is."""
+    for field in _KEYED_FIELDS:
+        for key in new.get(field) or ():
+            if not _DATA_KEY.fullmatch(key):
+                why = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
+                yield invalid_value(f"{field}[{key}]", key, why)
+    if old is not None and old.get("immutable"):
+        for field in (*_KEYED_FIELDS, "immutable"):
+            if new.get(field) != old.get(field):
+                yield forbidden_value(field, "field is immutable when `immutable` is set")
 
 
 def _starts_pending(new: Object, old: Object | None) -> None:

@@ -284,6 +284,26 @@ def test_secrets_are_encoded(api: Api) -> None:
     refusal(422, lambda: api.patch("Secret", NAMESPACE, "s", {"type": "other"}))
 
 
+def test_keys_of_data_are_file_names(api: Api) -> None:
+    for key in ("a b", "", "..", ".", "../x", "x" * 254):
+        assert refusal(422, lambda key=key: api.create(configmap("a", {key: "v"}))).details["causes"][0]["field"] == f"data[{key}]"  # type: ignore[misc]
+    api.create(configmap("a", {".dockerconfigjson": "v", "A_b-c.0": "v"}))
+
+
+def test_immutable_objects_stay(api: Api) -> None:
+    api.create({**configmap("a", {"k": "v"}), "immutable": True})
+    refusal(422, lambda: api.patch("ConfigMap", NAMESPACE, "a", {"data": {"k": "w"}}))
+    refusal(422, lambda: api.patch("ConfigMap", NAMESPACE, "a", {"immutable": None}))
+    assert api.patch("ConfigMap", NAMESPACE, "a", {"metadata": {"labels": {"x": "y"}}})["metadata"]["labels"] == {"x": "y"}
+    api.delete("ConfigMap", NAMESPACE, "a")
+
+
+def test_some_namespaces_stay(api: Api) -> None:
+    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}})
+    assert refusal(403, lambda: api.delete("Namespace", None, "kube-system")).message.endswith("this namespace may not be deleted")
+    assert api.get("Namespace", None, "kube-system")["status"]["phase"] == "Active"
+
+
 def test_namespaces_begin_active_and_labelled(api: Api) -> None:
     made = api.get("Namespace", None, NAMESPACE)
     assert made["status"]["phase"] == "Active"
