@@ -25,7 +25,7 @@ Object = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _LARGEST_BODY = 3 * 1024 * 1024  # bytes; kube-apiserver's limit
-_STOP_SECONDS = 1.0
+_STOP_SECONDS = 0.25  # verbs are done by then; what still runs is watches and logs being followed
 _PUBLIC = frozenset(("/healthz", "/readyz", "/livez", "/version"))
 _IMMUTABLE = {"Cache-Control": "public, immutable, max-age=31536000"}
 
