@@ -127,12 +127,27 @@ def start(here: Installation, port: int, inventory_port: int, timeout: float) ->
 
 def stop(here: Installation, timeout: float) -> None:
     """End the control plane that holds the folder. Raises Failure."""
-    command = [here.python, "-m", PACKAGE, "stop", "--state", str(here.folder), "--timeout", str(timeout)]
-    asked = subprocess.run(
-        command, env=_environment(here.collections_path), cwd="/", capture_output=True, text=True, timeout=timeout + 30, check=False
-    )
+    _run(here, ["-m", PACKAGE, "stop", "--state", str(here.folder), "--timeout", str(timeout)], timeout + 30)
+
+
+def stop_pods(here: Installation, timeout: float) -> None:
+    """End the processes of pods, which outlive the control plane. Raises Failure."""
+    pods = here.folder / "pods"
+    if pods.is_dir() and any(pods.iterdir()):
+        script = f"import pathlib, sys; from {PACKAGE}.cluster.processes import stop_all; stop_all(pathlib.Path(sys.argv[1]))"
+        _run(here, ["-c", script, str(pods)], timeout + 30)
+
+
+def _run(here: Installation, arguments: list[str], timeout: float) -> None:
+    command = [here.python, *arguments]
+    try:
+        asked = subprocess.run(
+            command, env=_environment(here.collections_path), cwd="/", capture_output=True, text=True, timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Failure(f"The control plane in {here.folder} could not be ended within {timeout:g} s.") from error
     if asked.returncode:
-        raise Failure(f"The control plane in {here.folder} could not be ended: {asked.stderr.strip()}")
+        raise Failure(f"The control plane in {here.folder} could not be ended: {(asked.stderr.strip().splitlines() or ['no output'])[-1]}")
 
 
 def _environment(collections_path: str) -> dict[str, str]:

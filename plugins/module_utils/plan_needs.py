@@ -156,7 +156,11 @@ class Needs:
         """Check mode without an inventory: the VMs as they are given; queries stay out."""
         self.cluster.warn(f"The VMs were not looked up: {why}.")
         named = [{"name": entry} if isinstance(entry, str) else entry for entry in entries]
-        vms: list[dict[str, Any]] = [{"id": vm.get("id"), "name": vm.get("name"), "overrides": {}} for vm in named if not vm.get("query")]
+        vms: list[dict[str, Any]] = [
+            {"id": vm.get("id"), "name": vm.get("name"), "overrides": {key: vm[key] for key in vm if key not in selection.SELECTOR_KEYS}}
+            for vm in named
+            if not vm.get("query")
+        ]
         return Choice(vms, [])
 
     def _problem(self, text: str) -> None:

@@ -152,7 +152,7 @@ def failure_report(plan: Object, migration: Object | None, rows: Sequence[Mappin
     lines = []
     for r in rows:
         if r["error"]:
-            reasons = "; ".join(r["error"]["reasons"]) or "no reason given"
+            reasons = _reasons(r["error"])
             lines.append("VM {} ({}) failed in step {}: {}".format(r["name"], r["id"], r["error"]["step"], reasons))
         elif r["outcome"] != SUCCEEDED:
             at = " at step {}".format(r["step"]) if r["step"] else ""
@@ -234,7 +234,11 @@ def _clock(seconds: int | None) -> str:
 
 def _note(r: Mapping[str, Any]) -> str:
     if r["error"]:
-        return "{}: {}".format(r["error"]["step"], "; ".join(r["error"]["reasons"]) or "no reason given")
+        return "{}: {}".format(r["error"]["step"], _reasons(r["error"]))
     if r["outcome"] == RUNNING and r["step"]:
         return r["step"]
     return "; ".join(r["warnings"])
+
+
+def _reasons(error: Mapping[str, Any]) -> str:
+    return "; ".join(reason.rstrip(". ") for reason in error["reasons"]) or "no reason given"

@@ -126,7 +126,15 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.vmshift.mtv.plugins.module_utils.control_plane_process import Failure, Installation, inspect, serving, start, stop
+from ansible_collections.vmshift.mtv.plugins.module_utils.control_plane_process import (
+    Failure,
+    Installation,
+    inspect,
+    serving,
+    start,
+    stop,
+    stop_pods,
+)
 
 #: What a control plane puts into its folder; a folder with anything else in it is not removed.
 OWN_ENTRIES = (
@@ -192,6 +200,7 @@ def ensure_absent(here: Installation, params: dict[str, Any], check_mode: bool) 
     refuse_foreign(here.folder)
     if not check_mode:
         ensure_stopped(here, params, check_mode)
+        stop_pods(here, params["wait_timeout"])
         shutil.rmtree(here.folder)
     return {"changed": True}
 

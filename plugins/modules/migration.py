@@ -213,6 +213,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
     RUNNING,
     SUCCEEDED,
     blocked,
+    blockers,
     ended,
     is_true,
     object_reference,
@@ -320,12 +321,23 @@ class Run:
         """A Migration of a plan with blockers is accepted and never runs."""
         if ready(plan):
             return
+        said = f"{describe(plan)} is not ready: {blocked(plan) or 'not validated yet'}."
         if self.module.check_mode:
-            self.cluster.warn(f"{describe(plan)} is not ready: {blocked(plan) or 'not validated yet'}.")
-        elif self.params["wait"]:
-            wait_for(self.cluster, [target_of(plan)], ready, runs.blocks_start, timeout=self.params["wait_timeout"])
+            self.cluster.warn(said)
+        elif not self.params["wait"]:
+            raise TalkError(said)
         else:
-            raise TalkError(f"{describe(plan)} is not ready: {blocked(plan) or 'not validated yet'}.")
+            try:
+                wait_for(self.cluster, [target_of(plan)], ready, runs.blocks_start, timeout=self.params["wait_timeout"])
+            except WaitError as error:
+                raise TalkError(f"{error}{self.retry_advice()}", **error.details) from error
+
+    def retry_advice(self) -> str:
+        """MTV takes the VMs that a run has migrated for conflicts of their own plan."""
+        migrated = [row["name"] for row in runs.rows_of(self.plan or {}, None) if row["outcome"] == SUCCEEDED]
+        if not migrated or not any(c["type"] == "MacConflicts" for c in blockers(self.plan or {})):
+            return ""
+        return f" The plan has migrated {', '.join(migrated)} already, which block it now: make a new plan of the other VMs."
 
     def follow(self, migration: Mapping[str, Any]) -> Any:
         current = (migration.get("spec") or {}).get("cutover")
@@ -355,11 +367,14 @@ class Run:
         except WaitError as error:
             self.reread()
             if error.timed_out:
-                said = f"{target_of(migration)} has not ended within {self.params['wait_timeout']} s; it goes on."
+                said = f"{describe(migration)} has not ended within {self.params['wait_timeout']} s; it goes on."
                 raise self.failure(migration, said) from error
-            outcome = runs.outcome_of(self.plan or {}, migration)
-            said = f"{describe(migration)} of plan {self.params['plan']} {ENDINGS[outcome]}." if outcome else str(error)
-            raise self.failure(self.mirrored(migration), said) from error
+            outcome, found = runs.outcome_of(self.plan or {}, migration), self.mirrored(migration)
+            if found is None:
+                said = f"{describe(migration)} was deleted before it had ended."
+            else:
+                said = f"{describe(found)} of plan {self.params['plan']} {ENDINGS[outcome]}." if outcome else str(error)
+            raise self.failure(found, said) from error
         self.reread()
         return self.result(self.mirrored(migration))
 

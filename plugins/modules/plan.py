@@ -367,7 +367,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import PLAN_
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import Result, describe, ensure_absent, ensure_present, get
 from ansible_collections.vmshift.mtv.plugins.module_utils.runs import blocks_start
 from ansible_collections.vmshift.mtv.plugins.module_utils.selection import HAS_JMESPATH
-from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import target_of, wait_for, wait_gone
+from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import WaitError, target_of, wait_for, wait_gone
 
 
 class Task:
@@ -429,15 +429,15 @@ class Task:
 
     def finish(self, written: Result, choice: Choice | None) -> dict[str, Any]:
         plan = written.object or {}
-        result: dict[str, Any] = {"changed": written.changed, "diff": written.diff, "plan": plan}
+        result: dict[str, Any] = {"changed": written.changed, "diff": written.diff}
         if choice:
             result.update(vms=choice.vms, concerns=choice.concerns())
         if self.params["wait"] and not self.check_mode:
             with reporting(**result):
-                plan = result["plan"] = self.await_plan(plan, result.get("concerns", []))
+                plan = self.await_plan(plan, result.get("concerns", []))
         for condition in warnings(plan):
             self.cluster.warn(f"{describe(plan)}: {describe_condition(condition)}")
-        return result
+        return {**result, "plan": plan}
 
     def await_plan(self, plan: dict[str, Any], concerns: list[dict[str, Any]]) -> dict[str, Any]:
         target = target_of(plan)
@@ -448,7 +448,8 @@ class Task:
             return plan
         try:
             return wait_for(self.cluster, [target], ready, blocks_start, timeout=limit)[target]
-        except TalkError as error:
+        except WaitError as error:
+            error.details["plan"] = error.objects.get(target)
             critical = [f"{c['vm']}: {c['label']} ({c['assessment']})" for c in concerns if c.get("category") == CRITICAL]
             if critical:
                 raise TalkError(f"{error} Critical concerns: {'; '.join(critical)}", **error.details) from error

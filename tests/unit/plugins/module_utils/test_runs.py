@@ -164,7 +164,7 @@ def test_table_has_equal_columns():
     assert lines == [
         "VM      RESULT     TARGET  DISKS      TIME     NOTE",
         "app-13  Succeeded  app-13  10240 MiB  1:01:02  script failed; ConversionHasWarnings.",
-        "app 12  Failed     -       10240 MiB  0:00:29  DiskTransferV2v: Guest conversion failed.",
+        "app 12  Failed     -       10240 MiB  0:00:29  DiskTransferV2v: Guest conversion failed",
     ]
 
 
@@ -173,7 +173,7 @@ def test_failure_report_names_vm_step_reason_log_and_conditions():
     rows = [runs.row(FAILED_VM), runs.row(DONE_VM)]
     text = runs.failure_report(broken, migration("app-1", "Failed"), rows, {"vm-89": ["last lines of pod tgt/x:", "| no root"]})
     assert text.splitlines() == [
-        "VM app 12 (vm-89) failed in step DiskTransferV2v: Guest conversion failed.",
+        "VM app 12 (vm-89) failed in step DiskTransferV2v: Guest conversion failed",
         "  last lines of pod tgt/x:",
         "  | no root",
         "Plan app: Failed=True: Failed.",

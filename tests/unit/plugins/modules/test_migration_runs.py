@@ -155,7 +155,7 @@ def test_a_failure_names_vm_step_reason_and_conditions(run, runner):
     assert failed["failed"] and failed["changed"] and failed["outcome"] == "Failed"
     lines = failed["msg"].splitlines()
     assert lines[0] == "Migration mig/demo-1 of plan demo has failed."
-    assert lines[1] == "VM app (id-app) failed in step ImageConversion: Guest conversion failed."
+    assert lines[1] == "VM app (id-app) failed in step ImageConversion: Guest conversion failed"
     assert lines[2] == "  There is no pod of this VM in namespace apps (any more)."
     assert lines[3].startswith("Plan demo: Ready=True; Failed=True")
     assert [vm["outcome"] for vm in failed["vms"]] == ["Failed", "Succeeded"] and len(failed["table"]) == 3
@@ -178,7 +178,7 @@ def test_a_deleted_migration_ends_the_wait(plane, run, runner):
 
     runner.later(delete)
     failed = run("migration", **GIVEN)
-    assert failed["failed"] and "Migration mig/demo-1 was deleted while it was waited for" in failed["msg"]
+    assert failed["failed"] and "Migration mig/demo-1 was deleted before it had ended." in failed["msg"]
     assert failed["migration"] is None
 
 
