@@ -83,6 +83,6 @@ def _set(obj: Object, field: str, value: Any) -> None:
 def _validate(kind: Kind, new: Object, old: Object | None) -> None:
     causes = list(chain(objectmeta.problems(kind, new, old), strategies.problems(kind, new, old)))
     if kind.schema is not None:
-        causes += structural.validate(kind.schema, new)
+        causes += structural.validate(kind.schema, new, old)
     if causes:
         raise invalid(kind, new["metadata"].get("name", ""), causes)

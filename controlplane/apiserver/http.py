@@ -102,6 +102,9 @@ class _Server:
             document = discovery.resources(registry, parts[1], parts[2])
         elif parts[0] == "api" and len(parts) == 2:
             document = discovery.resources(registry, "", parts[1])
+        elif path == "/openapi/v2":
+            body, content_type = openapi.version_2(request.headers.get("Accept", ""))
+            return web.Response(body=body, content_type=content_type)
         elif path == "/openapi/v3":
             document = openapi.index(registry)
         elif path.startswith("/openapi/v3/"):

@@ -35,6 +35,8 @@ def validate(schema: Schema, obj: dict[str, Any], old: dict[str, Any] | None = N
 
 
 def _check(schema: Schema, value: Any, path: str, old: Any) -> Iterator[Cause]:
+    if old is not _ABSENT and value == old:
+        return  # what is stored is not judged again: a long status changes in a few places at a time
     if value is None:
         # The root of an object and a field without type accept anything.
         if not schema.get("nullable") and _types(schema):
