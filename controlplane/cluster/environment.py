@@ -15,7 +15,7 @@ Object = dict[str, Any]
 
 # What programs need of this machine. Everything else of the control plane's own environment stays with it.
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR")
-_INHERITED_PREFIXES = ("LIBGUESTFS_", "VIRT", "SUPERMIN_")
+_INHERITED_PREFIXES = ("LIBGUESTFS_", "SUPERMIN_", "VIRT_", "VIRTIO_", "VMSHIFT_")
 _COLLECTIONS = str(Path(__file__).absolute().parents[5])
 
 

@@ -60,9 +60,7 @@ def test_unusable_descriptors(tmp_path: Path, write_ova: Write, ovf: bytes, expe
 @pytest.mark.parametrize("content", [b"", b"no archive at all" * 100, b"\x1f\x8b\x08\x00" + b"x" * 100])
 def test_files_that_are_no_appliance(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.ova").write_bytes(content)
-    with pytest.raises(
-        ova.UnreadableAppliance, match="a.ova (is not an uncompressed tar archive|holds no .ovf)"
-    ):
+    with pytest.raises(ova.UnreadableAppliance, match="a.ova (is not an uncompressed tar archive|holds no .ovf)"):
         ova.disks(tmp_path / "a.ova")
 
 
