@@ -31,8 +31,8 @@ class Recorder:
 async def test_stages_progress_and_warnings(tmp_path: Path, virt_v2v: Callable[[str], None]) -> None:
     virt_v2v(
         r"""say message "Setting up the source: -i ova /x"; say warning "no grub"
-say message "Copying disk 1/2"; sleep 0.1; printf '\r 10%% [****----]\r 100%% [********]\n' >&2; sleep 0.1
-say message "Copying disk 2/2"; sleep 0.1; printf '\r 50%% [****----]\r 60%% [*****---]' >&2; sleep 0.1; echo >&2; sleep 0.1
+say message "Copying disk 1/2"; sleep 0.3; printf '\r 10%% [****----]\r 100%% [********]\n' >&2; sleep 0.3
+say message "Copying disk 2/2"; sleep 0.3; printf '\r 50%% [****----]\r 60%% [*****---]' >&2; sleep 0.3; echo >&2; sleep 0.3
 echo "[ 1.0] a line for the log"; say message "Finishing off"
 """
         + FINISH
@@ -55,7 +55,7 @@ echo "[ 1.0] a line for the log"; say message "Finishing off"
 
 async def test_error_message_and_the_first_complaint_of_its_stage(tmp_path: Path, virt_v2v: Callable[[str], None]) -> None:
     virt_v2v(
-        r"""echo "nbdkit: file: error: harmless, and overcome"; sleep 0.2; say message "Copying disk 1/1"; sleep 0.2
+        r"""echo "nbdkit: file: error: harmless, and overcome"; sleep 0.4; say message "Copying disk 1/1"; sleep 0.4
 echo "nbdkit: file.1: error: pwrite: No space left on device" >&2; echo "nbdcopy: write at offset 1 failed" >&2
 say error "nbdcopy command failed,\n\nAssuming that you are running it.\n\nsee above."; exit 1"""
     )
