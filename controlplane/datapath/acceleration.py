@@ -76,4 +76,4 @@ def boots_with(accelerator: str, seconds: float = TRIAL_SECONDS) -> bool:
 
 
 def _cache_file() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vmshift" / "acceleration.json"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vmshift-mtv" / "acceleration.json"
