@@ -81,25 +81,23 @@ class ConversionReconciler(Reconciler):
 
     def _follow(self, conversion: Object, conditions: Conditions) -> float | None:
         """One stage further, when the pod has come that far; a stage a look, so that each can be seen."""
-        status = conversion.get("status") or {}
-        stage, pod = status.get("stage"), self._pod(conversion)
+        stage, pod = (conversion.get("status") or {}).get("stage"), self._pod(conversion)
         if pod is None and stage:
-            return self._end(conversion, conditions, FAILED, "conversion pod not found")
+            self._end(conversion, conditions, FAILED, "conversion pod not found")
+            return None
         if pod is None:
             pod = self.context.api.create(conversions.pod(conversion, settings(self.context)))
         phase = pod.get("status", {}).get("phase", "Pending")
-        if stage is None:
-            return self._stage(conversion, conditions, CREATING_POD, pod)
-        if stage == CREATING_POD:
-            if phase != "Pending":
-                return self._stage(conversion, conditions, POD_RUNNING, pod)
-            if self._pending_for(pod) > PENDING_TIMEOUT:
-                why = f"conversion pod did not start within {PENDING_TIMEOUT / 60:.0f} minutes{_waiting_for(pod)}"
-                return self._end(conversion, conditions, FAILED, why)
-        elif stage == POD_RUNNING and phase in (SUCCEEDED, FAILED):
-            return self._stage(conversion, conditions, FINISHED, pod)
-        elif stage == FINISHED:
-            return self._end(conversion, conditions, phase, "conversion pod failed")
+        following = _stage_after(stage, phase)
+        if following:
+            return self._stage(conversion, conditions, following, pod)
+        if stage == FINISHED:
+            self._end(conversion, conditions, phase, "conversion pod failed")
+            return None
+        if phase == "Pending" and self._age(pod) > PENDING_TIMEOUT:
+            why = f"conversion pod did not start within {PENDING_TIMEOUT / 60:.0f} minutes{_waiting_for(pod)}"
+            self._end(conversion, conditions, FAILED, why)
+            return None
         conditions.keep("Advisory")
         report(self.context.api, conversion, conditions, "conversion")
         return POLL
@@ -108,7 +106,7 @@ class ConversionReconciler(Reconciler):
         found = self.context.api.list("Pod", conversion["spec"]["targetNamespace"], conversions.pod_labels(conversion))
         return found[0] if found else None
 
-    def _pending_for(self, pod: Object) -> float:
+    def _age(self, pod: Object) -> float:
         """Seconds; a control plane that was down for long first gives the pod its chance."""
         created = datetime.fromisoformat(pod["metadata"]["creationTimestamp"].replace("Z", "+00:00")).timestamp()
         return time.time() - max(created, self._begun)
@@ -143,6 +141,15 @@ class ConversionReconciler(Reconciler):
         for pod in self.context.api.list("Pod", None, {labels.CONVERSION: name}):
             if name not in names:
                 self.context.api.delete("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"])
+
+
+def _stage_after(stage: str | None, phase: str) -> str | None:
+    """Where a Conversion goes from `stage` when its pod is in `phase`; None while it stays, and from the last one."""
+    if stage is None:
+        return CREATING_POD
+    if stage == CREATING_POD and phase != "Pending":
+        return POD_RUNNING
+    return FINISHED if stage == POD_RUNNING and phase in (SUCCEEDED, FAILED) else None
 
 
 def _waiting_for(pod: Object) -> str:

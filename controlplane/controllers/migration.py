@@ -71,7 +71,8 @@ class MigrationReconciler(Reconciler):
     def _check_cancel(self, migration: Object, plan: Object, conditions: Conditions) -> None:
         """References in `spec.cancel` that mean no VM of the plan, or several."""
         known = plan.get("status", {}).get("migration", {}).get("vms") or plan["spec"]["vms"]
-        missing, several = [], []
+        missing: list[str] = []
+        several: list[str] = []
         for ref in migration["spec"].get("cancel") or ():
             found = sum(refers_to(ref, vm) for vm in known)
             if found != 1:

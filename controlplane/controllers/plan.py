@@ -16,10 +16,12 @@ from ansible_collections.vmshift.mtv.controlplane.migration import cleanup, exec
 from ansible_collections.vmshift.mtv.controlplane.migration.run import Run
 from ansible_collections.vmshift.mtv.controlplane.migration.settings import settings
 from ansible_collections.vmshift.mtv.controlplane.migration.sources import ADAPTERS
-from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import ARCHIVED, READY, is_true, provider_type
+from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import ARCHIVED, READY, is_host, is_true, provider_type
 
 if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
     from ansible_collections.vmshift.mtv.controlplane.context import Context
+    from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import Source
 
 Object = dict[str, Any]
 
@@ -84,17 +86,23 @@ class PlanReconciler(Reconciler):
 
     def _live(self, plan: Object, conditions: Conditions) -> float | None:
         validate(self.context, plan, conditions)
-        self._require_adapter(plan, conditions)
+        self._require_served(plan, conditions)
         delay = self._execute(plan, conditions)
         if not conditions.blocked:
             conditions.set(READY, REQUIRED, self._ready_message(plan))
         return delay
 
-    def _require_adapter(self, plan: Object, conditions: Conditions) -> None:
-        source = self._source_provider(plan)
-        if source and not conditions.blocked and provider_type(source) not in ADAPTERS:
+    def _require_served(self, plan: Object, conditions: Conditions) -> None:
+        """Refuse what only a real cluster can do."""
+        source, destination = (_found(self.context.api, "Provider", plan["spec"]["provider"][side]) for side in ("source", "destination"))
+        if conditions.blocked or not (source and destination):
+            return
+        if provider_type(source) not in ADAPTERS:
             message = f"Migrations from source providers of type `{provider_type(source)}` are not available here."
             conditions.set("MigrationTypeNotValid", CRITICAL, message, reason="NotSupported")
+        if not is_host(destination):
+            message = "Migrations to another cluster are not available here: the destination must be the provider of this one, `host`."
+            conditions.set("DestinationProviderNotValid", CRITICAL, message, reason="NotSupported")
 
     def _ready_message(self, plan: Object) -> str:
         vms = plan["status"]["migration"].get("vms") or ()
@@ -128,9 +136,7 @@ class PlanReconciler(Reconciler):
     def _go_on(self, plan: Object, snapshot: Object, conditions: Conditions) -> float | None:
         migration = self._migration_of(snapshot)
         if migration is None:
-            execution.cancel_all(
-                self.context.api, plan, self._source(plan), snapshot, reason="Deleted", message="The migration has been deleted."
-            )
+            self._cancel(plan, snapshot, "Deleted", "The migration has been deleted.")
             return SOON
         if conditions.blocked:
             return self._blocked(plan, snapshot, conditions)
@@ -138,43 +144,42 @@ class PlanReconciler(Reconciler):
         if run is None:
             return SLOW
         if not history.same_objects(snapshot, run.snapshot):
-            message = execution.CANCELED_MESSAGE
-            execution.cancel_all(self.context.api, plan, run.source, snapshot, reason="Modified", message=message)
+            self._cancel(plan, snapshot, "Modified", execution.CANCELED_MESSAGE)
             return SOON
         run.snapshot = snapshot
         return SOON if execution.go_on(run) or history.active(plan) is None else POLL
+
+    def _cancel(self, plan: Object, snapshot: Object, reason: str, message: str) -> None:
+        execution.cancel_all(self.context.api, plan, self._source(plan), snapshot, reason=reason, message=message)
 
     def _blocked(self, plan: Object, snapshot: Object, conditions: Conditions) -> float:
         """A run that has begun stands still while something blocks its plan, and fails when that stays so."""
         grace = settings(self.context).blocker_grace_minutes * 60
         for blocker in conditions.blockers():
             if time.time() - _timestamp(blocker["lastTransitionTime"]) > grace:
-                execution.fail_all(plan, snapshot, f"{blocker['type']}: {blocker.get('message', '')}")
+                why = f"{blocker['type']}: {blocker.get('message', '')}"
+                execution.fail_all(self.context.api, plan, self._source(plan), snapshot, why=why)
                 return SOON
         return SLOW
 
     def _run(self, plan: Object, migration: Object) -> Run | None:
         """The run of `migration`, with a new history entry; None while something it needs is not there."""
-        api, spec = self.context.api, plan["spec"]
-        source_provider, destination = self._source_provider(plan), _found(api, "Provider", spec["provider"]["destination"])
-        network_map, storage_map = _found(api, "NetworkMap", spec["map"]["network"]), _found(api, "StorageMap", spec["map"]["storage"])
-        source = self._source(plan)
+        providers, maps, source = plan["spec"]["provider"], plan["spec"]["map"], self._source(plan)
+        source_provider, destination = (_found(self.context.api, "Provider", providers[side]) for side in ("source", "destination"))
+        network_map = _found(self.context.api, "NetworkMap", maps["network"])
+        storage_map = _found(self.context.api, "StorageMap", maps["storage"])
         if not (source and source.ready and source_provider and destination and network_map and storage_map):
             return None
         snapshot = history.entry(plan, migration, source_provider, destination, network_map, storage_map)
-        return Run(
-            self.context, plan, migration, snapshot, source_provider, destination, network_map, storage_map, source, settings(self.context)
-        )
+        return Run(self.context, plan, migration, snapshot, network_map, storage_map, source, settings(self.context))
 
-    def _source_provider(self, plan: Object) -> Object | None:
-        return _found(self.context.api, "Provider", plan["spec"]["provider"]["source"])
-
-    def _source(self, plan: Object) -> Any:
+    def _source(self, plan: Object) -> Source | None:
         """The adapter of the plan's source; None while there is no inventory of it."""
-        provider = self._source_provider(plan)
+        provider = _found(self.context.api, "Provider", plan["spec"]["provider"]["source"])
         inventory = self.context.inventory.get(provider["metadata"]["uid"]) if provider else None
-        adapter = ADAPTERS.get(provider_type(provider)) if provider else None
-        return adapter(provider, inventory) if adapter and provider and inventory else None
+        if provider is None or inventory is None or provider_type(provider) not in ADAPTERS:
+            return None
+        return ADAPTERS[provider_type(provider)](provider, inventory)
 
     def _migration_of(self, snapshot: Object) -> Object | None:
         found = _found(self.context.api, "Migration", snapshot["migration"])
@@ -186,8 +191,7 @@ class PlanReconciler(Reconciler):
         """Leave of a plan only what was migrated."""
         snapshot = history.active(plan)
         if snapshot:
-            message = execution.CANCELED_MESSAGE
-            execution.cancel_all(self.context.api, plan, self._source(plan), snapshot, reason="Modified", message=message)
+            self._cancel(plan, snapshot, "Modified", execution.CANCELED_MESSAGE)
             _show_lifecycle(snapshot, conditions)
         for vm in plan["status"]["migration"].get("vms") or ():
             if vm.get("id"):
@@ -216,7 +220,7 @@ def _show_lifecycle(snapshot: Object, conditions: Conditions) -> None:
             conditions.set(found["type"], ADVISORY, found["message"], reason=found.get("reason", ""), durable=True)
 
 
-def _found(api: Any, kind: str, reference: Object) -> Object | None:
+def _found(api: Api, kind: str, reference: Object) -> Object | None:
     return api.find(kind, reference.get("namespace"), reference.get("name", ""))
 
 

@@ -78,7 +78,7 @@ def _pod_settings(work: VmRun) -> Object:
         "nodeSelector": spec.get("convertorNodeSelector"),
         "requestKVM": work.run.settings.request_kvm,
         "serviceAccount": spec.get("serviceAccount") or work.run.settings.service_account,
-        "transferNetworkAnnotations": transfer_network.annotations(work.api, work.plan),
+        "transferNetworkAnnotations": transfer_network.pod_annotations(work.api, work.plan),
     }
     return {field: value for field, value in found.items() if value not in (None, "", {})}
 

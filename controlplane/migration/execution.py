@@ -7,7 +7,7 @@ are found again by the next one.
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import now
@@ -15,6 +15,10 @@ from ansible_collections.vmshift.mtv.controlplane.migration import cleanup, hist
 from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import COMPLETED
 from ansible_collections.vmshift.mtv.controlplane.migration.phases import PHASES
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError, Run, VmRun
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+    from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import Source
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +103,7 @@ def _run(run: Run, vm: Object) -> None:
         _cancel(vm, "UserRequested", CANCELED_MESSAGE)
         vm["phase"] = COMPLETED
     elif vm["phase"] == COMPLETED:
-        _settle(run, vm)
+        _settle(vm, run.api, run.plan, run.source)
     else:
         source_vm = run.source.find({"id": vm["id"], "name": vm["name"]})
         if source_vm is None:
@@ -149,6 +153,7 @@ def _fail(vm: Object, reasons: tuple[str, ...] | list[str]) -> None:
     """Nothing is cleaned up now, so that what went wrong can be looked at; that is done by the next attempt, or when archived."""
     pipeline.add_error(vm, vm["phase"], reasons)
     history.turn(vm, history.FAILED, "The VM migration has FAILED.")
+    history.drop(vm, scheduling.PENDING)
     vm.pop("completed", None)  # until the next pass
     vm["phase"] = COMPLETED
     pipeline.start(vm)
@@ -160,19 +165,17 @@ def _cancel(vm: Object, reason: str, message: str) -> None:
     pipeline.start(vm)
 
 
-def _settle(run: Run, vm: Object) -> None:
-    """A VM that failed or was canceled comes to its end; a canceled one leaves nothing."""
+def _settle(vm: Object, api: Api, plan: Object, source: Source | None) -> None:
+    """A VM that failed or was canceled comes to its end; a canceled one leaves nothing and runs again where it ran."""
     if history.holds(vm, history.CANCELED):
-        _undo(run.source, run.api, run.plan, vm)
+        _undo(vm, api, plan, source)
     pipeline.complete(vm)
 
 
-def _undo(source: Any, api: Any, plan: Object, vm: Object) -> None:
-    """Take a canceled VM back to where it was."""
+def _undo(vm: Object, api: Api, plan: Object, source: Source | None) -> None:
     if vm.get("id"):
         cleanup.of_vm(api, plan, vm, succeeded=False)
-        source_vm = source.find({"id": vm["id"]}) if source and vm.get("restorePowerState") == "On" else None
-        if source_vm:
+        if source and vm.get("restorePowerState") == "On" and (source_vm := source.find({"id": vm["id"]})):
             source.power_on(source_vm)
     pipeline.end_begun_steps(vm)
 
@@ -192,22 +195,23 @@ def _end(run: Run) -> None:
         history.turn(run.snapshot, history.CANCELED, "The plan execution has been CANCELED.")
 
 
-def cancel_all(api: Any, plan: Object, source: Any, snapshot: Object, *, reason: str, message: str) -> None:
+def cancel_all(api: Api, plan: Object, source: Source | None, snapshot: Object, *, reason: str, message: str) -> None:
     """End a run from outside: its Migration is gone, or an object it runs with has become another one."""
     for vm in plan["status"]["migration"].get("vms") or ():
-        if not history.holds(vm, history.SUCCEEDED, history.FAILED, history.CANCELED):
-            _cancel(vm, "Modified", CANCELED_MESSAGE)
-            _undo(source, api, plan, vm)
-            pipeline.complete(vm)
+        if "completed" not in vm:
+            if not history.holds(vm, history.FAILED, history.CANCELED):
+                _cancel(vm, "Modified", CANCELED_MESSAGE)
+            _settle(vm, api, plan, source)
     history.turn(snapshot, history.CANCELED, message, reason=reason)
 
 
-def fail_all(plan: Object, snapshot: Object, why: str) -> None:
+def fail_all(api: Api, plan: Object, source: Source | None, snapshot: Object, *, why: str) -> None:
     """End a run that a validation blocker holds up for too long."""
     message = f"The migration has FAILED due to a validation blocker: {why}"
     for vm in plan["status"]["migration"].get("vms") or ():
         if "completed" not in vm:
-            _fail(vm, [message])
-            pipeline.complete(vm)
+            if not history.holds(vm, history.FAILED, history.CANCELED):
+                _fail(vm, [message])
+            _settle(vm, api, plan, source)
     plan["status"]["migration"]["completed"] = now()
     history.turn(snapshot, history.FAILED, message)

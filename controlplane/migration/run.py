@@ -34,8 +34,6 @@ class Run:
     plan: Object
     migration: Object
     snapshot: Object  # the entry of this run in plan.status.migration.history
-    source_provider: Object
-    destination_provider: Object
     network_map: Object
     storage_map: Object
     source: Source

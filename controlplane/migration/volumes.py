@@ -30,7 +30,7 @@ def ensure_data_volumes(work: VmRun) -> None:
 def data_volume(work: VmRun, index: int, disk: Disk) -> Object:
     annotations = {
         **work.labels,
-        **transfer_network.annotations(work.api, work.plan),
+        **transfer_network.pod_annotations(work.api, work.plan),
         "cdi.kubevirt.io/storage.deleteAfterCompletion": "false",
         labels.DISK_SOURCE: disk.source,
     }

@@ -48,5 +48,8 @@ def _taken(work: VmRun) -> set[str]:
     own = labels.of_vm(work.plan, work.vm["id"])
     there = work.api.list("VirtualMachine", work.namespace)
     names = {vm["metadata"]["name"] for vm in there if not own.items() <= vm["metadata"].get("labels", {}).items()}
-    others = [vm for vm in work.run.vms if vm is not work.vm]
-    return names | {vm.get("newName") or vm.get("targetName") or vm["name"] for vm in others}
+    place = next(index for index, vm in enumerate(work.run.vms) if vm is work.vm)
+    claims = [vm.get("newName") or vm.get("targetName") or vm["name"] for vm in work.run.vms]
+    # Of several VMs of one name, the first in the plan keeps it.
+    later = {name for name in claims[place + 1 :] if name != work.source_vm["name"]}
+    return names | set(claims[:place]) | later

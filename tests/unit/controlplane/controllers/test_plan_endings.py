@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from ansible_collections.vmshift.mtv.tests.unit.controlplane.migration.world import FORKLIFT, PLANS, TARGET, World, source_vm
+from ansible_collections.vmshift.mtv.controlplane.controllers import plan as plan_controller
+from ansible_collections.vmshift.mtv.tests.unit.controlplane.migration.world import CONTROLLERS, FORKLIFT, PLANS, TARGET, World, source_vm
 
 STEPS = ["Initialize", "DiskAllocation", "ImageConversion", "DiskTransferV2v", "VirtualMachineCreation"]
 
@@ -111,6 +114,20 @@ def test_a_deleted_migration_ends_the_run(world):
     world.migration("again")
     world.run(world.ended)
     assert "Succeeded" in world.conditions("Plan", "p")
+
+
+def test_a_vm_that_had_just_failed_when_its_migration_was_deleted_comes_to_its_end(pair):
+    pair.failing["app1"] = "broken"
+    pair.plan()
+    pair.migration()
+    pair.run(lambda: "error" in pair.vm("app1"))
+    assert "completed" not in pair.vm("app1")
+    pair.api.delete("Migration", PLANS, "run")
+    pair.settle(2)
+    assert [c["type"] for c in pair.vm("app1")["conditions"]] == ["Failed"]
+    assert [c["type"] for c in pair.vm("app2")["conditions"]] == ["Canceled"]
+    assert pair.vm("app1")["completed"]
+    assert pair.vm("app2")["completed"]
 
 
 def test_a_migration_made_anew_under_its_old_name_is_another_one(world):
@@ -244,3 +261,85 @@ def test_events_tell_the_story_of_a_plan(world):
     assert {e["reason"] for e in about} == {"Ready", "Executing", "Succeeded"}
     assert {e["type"] for e in about} == {"Normal"}
     assert {e["source"]["component"] for e in about} == {"plan"}
+
+
+# Blockers
+
+
+def lose_source(world):
+    provider = world.get("Provider", "src")
+    provider["status"]["conditions"][0]["status"] = "False"
+    world.api.update_status(provider)
+
+
+def test_a_run_stands_still_while_its_plan_is_blocked_and_goes_on_after_that(world):
+    world.plan()
+    world.migration()
+    world.run(lambda: world.vm()["phase"] == "AllocateDisks")
+    before = world.get("Provider", "src")
+    lose_source(world)
+    world.settle(10)
+    assert world.vm()["phase"] == "AllocateDisks"
+    assert {"Executing", "SourceProviderNotReady"} <= set(world.conditions("Plan", "p"))
+    assert "Ready" not in world.conditions("Plan", "p")
+    world.api.update_status({**world.get("Provider", "src"), "status": before["status"]})
+    world.run(world.ended)
+    assert "Succeeded" in world.conditions("Plan", "p")
+
+
+def test_a_run_that_stays_blocked_fails_when_the_grace_is_over(world, monkeypatch):
+    world.api.patch("ForkliftController", CONTROLLERS, "forklift-controller", {"spec": {"controller_blocker_grace_period_minutes": 2}})
+    world.plan()
+    world.migration()
+    world.run(lambda: world.vm()["phase"] == "AllocateDisks")
+    lose_source(world)
+    world.turn()
+    real = time.time
+    monkeypatch.setattr(plan_controller.time, "time", lambda: real() + 110)
+    world.settle(2)
+    assert "Executing" in world.conditions("Plan", "p")
+    monkeypatch.setattr(plan_controller.time, "time", lambda: real() + 130)
+    world.settle(2)
+    expected = (
+        "The migration has FAILED due to a validation blocker: SourceProviderNotReady: "
+        "The source provider does not have the Ready condition."
+    )
+    assert world.conditions("Plan", "p")["Failed"]["message"] == expected
+    assert world.vm()["error"]["reasons"] == [expected]
+    assert world.vm()["completed"]
+    assert "Failed" in world.conditions("Migration", "run")
+
+
+def test_a_blocked_plan_does_not_begin(world):
+    lose_source(world)
+    world.plan()
+    world.migration()
+    world.settle()
+    assert set(world.conditions("Plan", "p")) == {"SourceProviderNotReady"}
+    assert set(world.conditions("Migration", "run")) == {"PlanNotReady"}
+    assert "history" not in world.get("Plan", "p")["status"]["migration"]
+
+
+# What leads to a plan
+
+
+def test_what_concerns_a_plan_leads_to_it(world):
+    world.plan()
+    world.plan("q")
+    routes = world.plans.triggers()
+    both = [(PLANS, "p"), (PLANS, "q")]
+    assert list(routes["Migration"](world.migration())) == [(PLANS, "p")]
+    assert sorted(routes["Provider"](world.get("Provider", "src"))) == both
+    assert sorted(routes["NetworkMap"](world.get("NetworkMap", "net"))) == both
+    assert sorted(routes["StorageMap"](world.get("StorageMap", "sto"))) == both
+    assert list(routes["Pod"]({"metadata": {"name": "stranger"}})) == []
+
+
+def test_a_changed_inventory_leads_to_the_plans_of_its_provider(world):
+    world.plan()
+    seen = []
+    world.plans.enqueue = seen.append
+    [(uid, callback)] = [(world.get("Provider", "src")["metadata"]["uid"], c) for c in world.inventory.callbacks]
+    callback(uid, "vms", None)
+    callback("other", "vms", None)
+    assert seen == [(PLANS, "p")]

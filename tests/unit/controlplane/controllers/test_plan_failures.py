@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.vmshift.mtv.tests.unit.controlplane.migration.world import PLANS, TARGET, World, source_vm
+from ansible_collections.vmshift.mtv.tests.unit.controlplane.migration.world import CONTROLLERS, PLANS, TARGET, World, source_vm
 
 
 @pytest.fixture(autouse=True)
@@ -188,3 +188,41 @@ def test_an_unexpected_error_fails_the_vm_and_not_the_others(pair):
     assert pair.vm("app1")["error"]["reasons"] == ["Unexpected error in phase CreateVM: KeyError: 'memoryMB'"]
     assert [c["type"] for c in pair.vm("app2")["conditions"]] == ["Succeeded"]
     assert "Failed" in pair.conditions("Plan", "p")
+
+
+# What only a real cluster can do
+
+
+def pair_maps(world, source, destination):
+    """Empty maps between two providers, and the plan's fields that name them."""
+    pair = {"source": source, "destination": destination}
+    world.ready("NetworkMap", PLANS, "net2", {"provider": pair, "map": []}, references=[])
+    world.ready("StorageMap", PLANS, "sto2", {"provider": pair, "map": []}, references=[])
+    maps = {"network": {"name": "net2", "namespace": PLANS}, "storage": {"name": "sto2", "namespace": PLANS}}
+    return {"provider": pair, "map": maps}
+
+
+HOST, SRC, REMOTE = ({"name": n, "namespace": ns} for n, ns in (("host", CONTROLLERS), ("src", PLANS), ("remote", PLANS)))
+
+
+def test_a_source_that_cannot_be_migrated_from_here_is_refused(world):
+    world.create("v1", "Namespace", "", "guests")
+    spec = {"runStrategy": "Halted", "template": {"spec": {"domain": {"devices": {}}}}}
+    world.create("kubevirt.io/v1", "VirtualMachine", "guests", "g", spec=spec)
+    world.plan(**pair_maps(world, HOST, HOST))
+    world.api.patch("Plan", PLANS, "p", {"spec": {"vms": [{"namespace": "guests", "name": "g"}]}})
+    world.settle(2)
+    found = world.conditions("Plan", "p")["MigrationTypeNotValid"]
+    assert found["message"] == "Migrations from source providers of type `openshift` are not available here."
+    assert "Ready" not in world.conditions("Plan", "p")
+
+
+def test_another_cluster_as_destination_is_refused(world):
+    world.ready("Provider", PLANS, "remote", {"type": "openshift", "url": "https://other.example:6443", "secret": {}})
+    world.start()
+    world.vms[0].update(networks=[], nics=[], disks=[])
+    world.plan(**pair_maps(world, SRC, REMOTE))
+    world.settle(2)
+    found = world.conditions("Plan", "p")["DestinationProviderNotValid"]
+    assert (found["category"], found["reason"]) == ("Critical", "NotSupported")
+    assert "`host`" in found["message"]

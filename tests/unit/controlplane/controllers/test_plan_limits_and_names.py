@@ -111,22 +111,64 @@ def test_a_target_name_is_taken_as_it_is(world):
     assert world.get("VirtualMachine", "crm-db", TARGET)
 
 
-def test_a_target_name_that_is_taken_fails_the_vm(world):
-    world.create("v1", "Namespace", "", TARGET)
-    world.create(
-        "kubevirt.io/v1",
-        "VirtualMachine",
-        TARGET,
-        "crm-db",
-        spec={"runStrategy": "Halted", "template": {"spec": {"domain": {"devices": {}}}}},
-    )
+def test_a_target_name_that_somebody_took_meanwhile_fails_the_vm(world):
+    world.failing["app1"] = "broken"
     world.plan()
     world.api.patch("Plan", PLANS, "p", {"spec": {"vms": [{"name": "app1", "targetName": "crm-db"}]}})
     world.migration()
-    world.run(lambda: world.ended() or world.conditions("Plan", "p").get("Ready") is None)
-    if "Failed" in world.conditions("Plan", "p"):
-        assert world.vm()["error"]["reasons"] == ['The targetName "crm-db" is taken by another VirtualMachine in namespace tgt.']
-    assert world.count("PersistentVolumeClaim") == 0
+    world.run(world.ended)
+    machine = {"runStrategy": "Halted", "template": {"spec": {"domain": {"devices": {}}}}}
+    world.create("kubevirt.io/v1", "VirtualMachine", TARGET, "crm-db", spec=machine)
+    world.failing.clear()
+    world.migration("again")
+    world.run(lambda: "Failed" in world.conditions("Migration", "again"))
+    assert world.vm()["error"]["reasons"] == ['The targetName "crm-db" is taken by another VirtualMachine in namespace tgt.']
+    assert world.get("VirtualMachine", "crm-db", TARGET)["spec"] == machine
+
+
+def test_two_vms_of_one_plan_do_not_get_one_name(tmp_path):
+    world = World(tmp_path, [source_vm("App 1"), source_vm("App-1", id="id-other")])
+    world.plan()
+    world.migration()
+    world.run(world.ended)
+    names = sorted(vm["metadata"]["name"] for vm in world.api.list("VirtualMachine"))
+    assert len(names) == 2
+    assert names[0] == "app-1"
+    assert names[1].startswith("app-1-")
+
+
+def test_of_two_vms_of_one_name_the_first_keeps_it(tmp_path):
+    world = World(tmp_path, [source_vm("app1"), source_vm("app1", id="id-other")])
+    world.vms[1]["disks"] = [{**world.vms[1]["disks"][0], "ID": "d2", "FilePath": "/ova/other.ova"}]
+    storage_map = world.get("StorageMap", "sto")
+    storage_map["spec"]["map"] = [{"source": {"id": i}, "destination": {"storageClass": "lazy"}} for i in ("app1-disk1", "d2")]
+    storage_map = world.api.update(storage_map)
+    world.api.update_status({**storage_map, "status": {**storage_map["status"], "references": [{"id": "app1-disk1"}, {"id": "d2"}]}})
+    world.plan()
+    world.api.patch("Plan", PLANS, "p", {"spec": {"vms": [{"id": "id-app1"}, {"id": "id-other"}]}})
+    world.migration()
+    world.run(world.ended)
+    machines = {vm["metadata"]["labels"]["vmID"]: vm["metadata"]["name"] for vm in world.api.list("VirtualMachine")}
+    assert machines["id-app1"] == "app1"
+    assert machines["id-other"].startswith("app1-")
+
+
+def test_an_instance_type_is_refused_before_anything_is_copied(world):
+    world.plan()
+    world.api.patch("Plan", PLANS, "p", {"spec": {"vms": [{"name": "app1", "instanceType": "u1.large"}]}})
+    world.migration()
+    world.run(world.ended)
+    assert world.vm()["error"]["reasons"] == ['The instance type "u1.large" was not found: this control plane has none.']
+    assert world.count("DataVolume") == 0
+
+
+def test_the_controllers_template_names_pvcs_that_nobody_else_names(world):
+    template = r"\{\{.PlanName\}\}-x-\{\{.DiskIndex\}\}"
+    world.api.patch("ForkliftController", CONTROLLERS, "forklift-controller", {"spec": {"controller_pvc_name_template": template}})
+    world.plan()
+    world.migration()
+    world.run(lambda: world.api.list("DataVolume"))
+    assert world.api.list("DataVolume")[0]["metadata"]["generateName"] == "p-x-0-"
 
 
 def test_pvc_names_follow_the_template(world):

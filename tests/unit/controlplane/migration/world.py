@@ -84,12 +84,14 @@ class Inventory:
 
     def __init__(self) -> None:
         self.known: dict[str, ProviderInventory] = {}
+        self.callbacks: list[Callable[..., None]] = []
 
     def get(self, uid: str) -> ProviderInventory | None:
         return self.known.get(uid)
 
     def subscribe(self, callback: Callable[..., None]) -> Callable[[], None]:
-        return lambda: None
+        self.callbacks.append(callback)
+        return lambda: self.callbacks.remove(callback)
 
 
 class World:
@@ -135,23 +137,23 @@ class World:
         for name, mode in (("lazy", "WaitForFirstConsumer"), ("eager", "Immediate")):
             self.create("storage.k8s.io/v1", "StorageClass", "", name, provisioner="local", volumeBindingMode=mode)
         self.create("v1", "Secret", PLANS, "src", type="Opaque")
-        self._ready("Provider", CONTROLLERS, "host", {"type": "openshift", "url": "", "secret": {}})
+        self.ready("Provider", CONTROLLERS, "host", {"type": "openshift", "url": "", "secret": {}})
         secret = {"name": "src", "namespace": PLANS}
-        self._ready("Provider", PLANS, "src", {"type": "ova", "url": "127.0.0.1:/exports/ova", "secret": secret})
+        self.ready("Provider", PLANS, "src", {"type": "ova", "url": "127.0.0.1:/exports/ova", "secret": secret})
         self.start()
         pair = {"source": {"name": "src", "namespace": PLANS}, "destination": {"name": "host", "namespace": CONTROLLERS}}
         networks = [{"source": {"name": "VM Network"}, "destination": {"type": "pod"}}]
         disks = [d for vm in self.vms for d in vm["disks"]]
         storage = [{"source": {"name": d["Name"]}, "destination": {"storageClass": "lazy"}} for d in disks]
-        self._ready("NetworkMap", PLANS, "net", {"provider": pair, "map": networks}, references=[{"id": "net-1", "name": "VM Network"}])
+        self.ready("NetworkMap", PLANS, "net", {"provider": pair, "map": networks}, references=[{"id": "net-1", "name": "VM Network"}])
         references = [{"id": d["ID"], "name": d["Name"]} for d in disks]
-        self._ready("StorageMap", PLANS, "sto", {"provider": pair, "map": storage}, references=references)
+        self.ready("StorageMap", PLANS, "sto", {"provider": pair, "map": storage}, references=references)
 
     def create(self, api_version: str, kind: str, namespace: str, name: str, **fields: Any) -> Object:
         meta = {"name": name, **({"namespace": namespace} if namespace else {})}
         return self.api.create({"apiVersion": api_version, "kind": kind, "metadata": meta, **fields})
 
-    def _ready(self, kind: str, namespace: str, name: str, spec: Object, **status: Any) -> None:
+    def ready(self, kind: str, namespace: str, name: str, spec: Object, **status: Any) -> None:
         made = self.create(FORKLIFT, kind, namespace, name, spec=spec)
         ready = {"type": "Ready", "status": "True", "category": "Required", "lastTransitionTime": "2026-01-01T00:00:00Z", "message": "."}
         made["status"] = {"conditions": [ready], "observedGeneration": 1, **status}
