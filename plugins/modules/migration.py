@@ -197,6 +197,7 @@ table:
     - app1  Succeeded  app1    2048 MiB  0:01:04
 """
 
+import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
@@ -210,10 +211,12 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
     CANCELED,
     ENDED,
     FAILED,
+    READY,
     RUNNING,
     SUCCEEDED,
     blocked,
     blockers,
+    caught_up,
     ended,
     is_true,
     object_reference,
@@ -309,13 +312,12 @@ class Run:
         self.require_ready(plan)
         name = self.params["name"] or runs.next_name(plan, self.migrations)
         existing = get(self.cluster, "Migration", self.namespace, name)
-        if existing:
-            about = "belongs to another plan" if existing["metadata"]["name"] not in self.names() else "has ended"
-            raise TalkError(f"name: {describe(existing)} {about}; leave name out, or give one that is not in use.")
+        if existing and not runs.of_plan([existing], plan):
+            raise TalkError(f"name: {describe(existing)} belongs to another plan; leave name out, or give one that is not in use.")
+        if existing and runs.outcome_of(plan, existing):
+            raise TalkError(f"name: {describe(existing)} has ended; leave name out, or give one that is not in use.")
+        # One that somebody made since the list was read is followed.
         return self.write(migration_manifest(plan, name, cutover_time(self.params["cutover"], _now())))
-
-    def names(self) -> set[str]:
-        return {migration["metadata"]["name"] for migration in self.migrations}
 
     def require_ready(self, plan: Mapping[str, Any]) -> None:
         """A Migration of a plan with blockers is accepted and never runs."""
@@ -349,24 +351,26 @@ class Run:
 
     def await_end(self, migration: Mapping[str, Any]) -> dict[str, Any]:
         """Wait for the plan's word on this run. The Migration is watched too: it may be refused, or deleted before the plan has seen it."""
-        targets = [target_of(self.plan or {}), Target("Migration", self.namespace, migration["metadata"]["name"])]
+        deadline = time.monotonic() + self.params["wait_timeout"]
+        followed = Target("Migration", self.namespace, migration["metadata"]["name"])
+
+        def accepted(obj: Mapping[str, Any]) -> bool:
+            return obj["kind"] == "Migration" and (is_true(obj, READY) or is_true(obj, RUNNING) or ended(obj) is not None)
 
         def over(obj: Mapping[str, Any]) -> bool:
-            if obj["kind"] == "Migration":
-                return is_true(obj, RUNNING) or ended(obj) is not None
-            return runs.outcome_of(obj, migration) == SUCCEEDED
+            return obj["kind"] == "Migration" or runs.outcome_of(obj, migration) == SUCCEEDED
 
         def failed(obj: Mapping[str, Any]) -> str | None:
-            if obj["kind"] == "Migration":
-                return blocked(obj)
-            outcome = runs.outcome_of(obj, migration)
-            return outcome or (None if self.begun(obj, migration) else runs.blocks_start(obj))
+            return runs.outcome_of(obj, migration) or (None if self.begun(obj, migration) else runs.blocks_start(obj))
 
         try:
-            wait_for(self.cluster, targets, over, failed, timeout=self.params["wait_timeout"], goal="succeeded")
+            # On its own first, so that a Migration without any status is noticed early.
+            wait_for(self.cluster, [followed], accepted, blocked, timeout=self.params["wait_timeout"], goal="accepted")
+            left = max(deadline - time.monotonic(), 1)
+            wait_for(self.cluster, [target_of(self.plan or {}), followed], over, failed, timeout=left, goal="succeeded")
         except WaitError as error:
             self.reread()
-            if error.timed_out:
+            if error.timed_out and caught_up(error.objects.get(error.target, {})):
                 said = f"{describe(migration)} has not ended within {self.params['wait_timeout']} s; it goes on."
                 raise self.failure(migration, said) from error
             outcome, found = runs.outcome_of(self.plan or {}, migration), self.mirrored(migration)
@@ -397,6 +401,8 @@ class Run:
     # --- canceled
 
     def cancel(self) -> dict[str, Any]:
+        if self.plan is None:
+            self.cluster.warn(f"The plan {self.namespace}/{self.params['plan']} does not exist.")
         decision = runs.decide(self.plan, self.migrations, False) if self.plan else runs.Decision(runs.DONE)
         migration = decision.migration
         if decision.action != runs.FOLLOW or migration is None:

@@ -145,6 +145,27 @@ def test_the_end_is_seen_on_the_plan_when_the_migration_never_says_it(run, runne
     assert run("migration", **GIVEN)["outcome"] == "Succeeded"
 
 
+def test_the_end_is_seen_when_the_migration_says_no_more_than_that_it_is_ready(run, runner, monkeypatch):
+    from ansible_collections.vmshift.mtv.plugins.modules import migration
+
+    monkeypatch.setattr(migration, "MIRROR_SECONDS", 1)
+    write = runner.write
+    runner.write = lambda kind, name, **status: write(
+        kind, name, **{**status, **({"conditions": [condition("Ready", "Required")]} if kind == "Migration" else {})}
+    )
+    runner.later(runner.end, "demo-1", "Succeeded")
+    assert run("migration", **GIVEN)["outcome"] == "Succeeded"
+
+
+def test_a_migration_without_any_status_is_noticed_early(run, runner, monkeypatch):
+    from ansible_collections.vmshift.mtv.plugins.module_utils import waiting
+
+    monkeypatch.setattr(waiting.wait_for, "__kwdefaults__", {**waiting.wait_for.__kwdefaults__, "silence": 1.0})
+    runner.take_up = lambda name: None
+    failed = run("migration", **GIVEN)
+    assert failed["failed"] and "Migration mig/demo-1 did not become accepted within 1 s: it has no status at all" in failed["msg"]
+
+
 def failed_run(run, runner):
     runner.later(runner.end, "demo-1", "Failed", [runner.vm("app", "Failed"), runner.vm("db", "Succeeded")])
     return run("migration", **GIVEN)
@@ -199,7 +220,7 @@ def test_a_plan_with_blockers_gets_no_migration(plane, run, runner):
 def test_a_refused_migration_ends_the_wait(plane, run, runner):
     runner.take_up = lambda name: runner.write("Migration", name, conditions=[condition("PlanNotReady", "Critical", message="No.")])
     failed = run("migration", **GIVEN)
-    assert failed["failed"] and "did not become succeeded: PlanNotReady=True: No." in failed["msg"]
+    assert failed["failed"] and "did not become accepted: PlanNotReady=True: No." in failed["msg"]
 
 
 def test_check_mode_predicts(plane, run, runner):
@@ -224,6 +245,8 @@ def test_a_name_in_use_is_refused(plane, run, runner):
     failed_run(run, runner)
     failed = run("migration", **GIVEN, retry=True, name="demo-1")
     assert "name: Migration mig/demo-1 has ended; leave name out" in failed["msg"]
+    plane.make("Migration", "other", spec={"plan": {"name": "db", "namespace": "mig"}})
+    assert "name: Migration mig/other belongs to another plan" in run("migration", **GIVEN, retry=True, name="other")["msg"]
 
 
 def test_an_archived_plan_is_not_run(plane, run, runner):
