@@ -92,7 +92,7 @@ def test_wait_until_loaded(kube, service):
 def test_the_route_comes_before_the_service_proxy(kube, cluster):
     def answer(request, handler):
         if request.path == "/apis/route.openshift.io/v1/namespaces/openshift-mtv/routes/forklift-inventory":
-            kube.send(handler, 200, {"kind": "Route", "spec": {"host": "inventory.example.com"}})
+            kube.send(handler, 200, {"kind": "Route", "metadata": {}, "spec": {"host": "inventory.example.com"}})
         else:
             kube.send(handler, 404, {"kind": "Status", "reason": "NotFound", "message": "not found"})
 
