@@ -224,7 +224,14 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
 )
 from ansible_collections.vmshift.mtv.plugins.module_utils.options import WAIT
 from ansible_collections.vmshift.mtv.plugins.module_utils.pod_logs import last_words
-from ansible_collections.vmshift.mtv.plugins.module_utils.resources import describe, ensure_absent, ensure_present, get, list_objects
+from ansible_collections.vmshift.mtv.plugins.module_utils.resources import (
+    Result,
+    describe,
+    ensure_absent,
+    ensure_present,
+    get,
+    list_objects,
+)
 from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import Target, WaitError, target_of, wait_for, wait_gone
 
 ENDINGS = {SUCCEEDED: "has succeeded", FAILED: "has failed", CANCELED: "was canceled"}
@@ -257,8 +264,9 @@ def cutover_time(given: str | None, now: datetime, current: str | None = None) -
 def cancel_list(migration: Mapping[str, Any], vms: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
     """`spec.cancel` with these VMs added; those that are in it, by id or by name, stay as they are."""
     present = [dict(ref) for ref in (migration.get("spec") or {}).get("cancel") or []]
-    known = {ref.get("id") or ref.get("name") for ref in present} | {ref["name"] for ref in present if ref.get("name")}
-    return present + [{"id": vm["id"], "name": vm["name"]} for vm in vms if vm["id"] not in known and vm["name"] not in known]
+    ids = {ref["id"] for ref in present if ref.get("id")}
+    names = {ref["name"] for ref in present if ref.get("name") and not ref.get("id")}
+    return present + [{"id": vm["id"], "name": vm["name"]} for vm in vms if vm["id"] not in ids and vm["name"] not in names]
 
 
 class Run:
@@ -305,7 +313,7 @@ class Run:
         manifest = migration_manifest(plan, name, cutover_time(self.params["cutover"], _now()))
         return {"changed": True, "diff": {"before": {}, "after": manifest}, "migration": manifest, "outcome": None, "vms": [], "table": []}
 
-    def create(self) -> Any:
+    def create(self) -> Result:
         plan = self.plan or {}
         if (plan.get("spec") or {}).get("archived"):
             raise TalkError(f"{describe(plan)} is archived and cannot be run.")
@@ -341,12 +349,12 @@ class Run:
             return ""
         return f" The plan has migrated {', '.join(migrated)} already, which block it now: make a new plan of the other VMs."
 
-    def follow(self, migration: Mapping[str, Any]) -> Any:
+    def follow(self, migration: Mapping[str, Any]) -> Result:
         current = (migration.get("spec") or {}).get("cutover")
         cutover = cutover_time(self.params["cutover"], _now(), current)
         return self.write(migration_manifest(self.plan or {}, migration["metadata"]["name"], cutover))
 
-    def write(self, manifest: dict[str, Any]) -> Any:
+    def write(self, manifest: dict[str, Any]) -> Result:
         return ensure_present(self.cluster, manifest, check_mode=self.module.check_mode)
 
     def await_end(self, migration: Mapping[str, Any]) -> dict[str, Any]:

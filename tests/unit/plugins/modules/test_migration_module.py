@@ -47,7 +47,7 @@ def test_what_is_not_a_time_with_a_zone_is_refused(given):
 
 
 def test_vms_are_added_to_the_cancel_list_once():
-    migration = {"spec": {"cancel": [{"id": "vm-1"}, {"name": "b"}]}}
-    vms = [{"id": "vm-1", "name": "a"}, {"id": "vm-2", "name": "b"}, {"id": "vm-3", "name": "c"}]
-    assert cancel_list(migration, vms) == [{"id": "vm-1"}, {"name": "b"}, {"id": "vm-3", "name": "c"}]
+    migration = {"spec": {"cancel": [{"id": "vm-1", "name": "a"}, {"name": "b"}]}}
+    vms = [{"id": "vm-1", "name": "a"}, {"id": "vm-2", "name": "b"}, {"id": "vm-3", "name": "a"}]
+    assert cancel_list(migration, vms) == [{"id": "vm-1", "name": "a"}, {"name": "b"}, {"id": "vm-3", "name": "a"}]
     assert cancel_list({"spec": {}}, vms[:1]) == [{"id": "vm-1", "name": "a"}]
