@@ -172,6 +172,17 @@ def blocks_start(plan: Object) -> str | None:
     return describe_conditions(found) if found else None
 
 
+def own_conflict(plan: Object) -> str:
+    """Advice for a plan that cannot be run again because of the VMs that it has migrated itself; "" for any other plan.
+
+    After a run in which some VMs succeeded and others failed MTV takes the new VMs for owners of their sources' MAC addresses.
+    """
+    migrated = [r["name"] for r in rows_of(plan, None) if r["outcome"] == SUCCEEDED]
+    if not migrated or not is_true(plan, "MacConflicts"):
+        return ""
+    return f" The plan has migrated {', '.join(migrated)} already, which block it now: make a new plan of the other VMs."
+
+
 def _migration_status(plan: Object) -> Mapping[str, Any]:
     return (plan.get("status") or {}).get("migration") or {}
 

@@ -215,7 +215,6 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
     RUNNING,
     SUCCEEDED,
     blocked,
-    blockers,
     caught_up,
     ended,
     is_true,
@@ -340,14 +339,7 @@ class Run:
             try:
                 wait_for(self.cluster, [target_of(plan)], ready, runs.blocks_start, timeout=self.params["wait_timeout"])
             except WaitError as error:
-                raise TalkError(f"{error}{self.retry_advice()}", **error.details) from error
-
-    def retry_advice(self) -> str:
-        """MTV takes the VMs that a run has migrated for conflicts of their own plan."""
-        migrated = [row["name"] for row in runs.rows_of(self.plan or {}, None) if row["outcome"] == SUCCEEDED]
-        if not migrated or not any(c["type"] == "MacConflicts" for c in blockers(self.plan or {})):
-            return ""
-        return f" The plan has migrated {', '.join(migrated)} already, which block it now: make a new plan of the other VMs."
+                raise TalkError(f"{error}{runs.own_conflict(self.plan or {})}", **error.details) from error
 
     def follow(self, migration: Mapping[str, Any]) -> Result:
         current = (migration.get("spec") or {}).get("cutover")

@@ -365,7 +365,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.options import INVENTO
 from ansible_collections.vmshift.mtv.plugins.module_utils.plan_needs import Choice, Links, Needs
 from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import PLAN_OPTIONS, InvalidRequest, plan_spec, selectors
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import Result, describe, ensure_absent, ensure_present, get
-from ansible_collections.vmshift.mtv.plugins.module_utils.runs import blocks_start
+from ansible_collections.vmshift.mtv.plugins.module_utils.runs import blocks_start, own_conflict
 from ansible_collections.vmshift.mtv.plugins.module_utils.selection import HAS_JMESPATH
 from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import WaitError, target_of, wait_for, wait_gone
 
@@ -449,11 +449,10 @@ class Task:
         try:
             return wait_for(self.cluster, [target], ready, blocks_start, timeout=limit)[target]
         except WaitError as error:
-            error.details["plan"] = error.objects.get(target)
+            found = error.details["plan"] = error.objects.get(target) or plan
             critical = [f"{c['vm']}: {c['label']} ({c['assessment']})" for c in concerns if c.get("category") == CRITICAL]
-            if critical:
-                raise TalkError(f"{error} Critical concerns: {'; '.join(critical)}", **error.details) from error
-            raise
+            more = f" Critical concerns: {'; '.join(critical)}" if critical else own_conflict(found)
+            raise TalkError(f"{error}{more}", **error.details) from error
 
 
 def is_archived(plan: Mapping[str, Any]) -> bool:

@@ -186,6 +186,13 @@ def test_failure_report_says_where_unfinished_vms_stand():
     assert runs.failure_report(plan(), None, [runs.row(vm)], {}).splitlines()[0] == "VM a (1): Running at step DiskAllocation"
 
 
+def test_a_plan_blocked_by_the_vms_it_has_migrated_is_told_from_other_conflicts():
+    partly = plan("Failed", "MacConflicts", history=[("app-1", ["Failed"])], vms=[FAILED_VM, DONE_VM])
+    assert runs.own_conflict(partly) == " The plan has migrated app-13 already, which block it now: make a new plan of the other VMs."
+    assert runs.own_conflict(plan("MacConflicts")) == ""
+    assert runs.own_conflict(plan("Failed", history=[("app-1", ["Failed"])], vms=[DONE_VM])) == ""
+
+
 def test_blockers_about_references_pass_by_themselves():
     waiting = plan()
     waiting["status"]["conditions"] = conditions("StorageMapNotReady", category="Critical")
