@@ -197,9 +197,9 @@ def test_refusal_ends_the_wait(kube, cluster):
 def test_many_targets_share_one_watch_per_kind_and_namespace(kube, cluster):
     names = [f"p{n}" for n in range(40)]
     plans = Collection(kube, *[plan(name) for name in names])
+    plans.put("MODIFIED", plan("stranger", CRITICAL))
     for name in names:
         plans.put("MODIFIED", plan(name, READY))
-    plans.put("MODIFIED", plan("stranger", CRITICAL))
     targets = [Target("Plan", "mig", name) for name in names]
     seen = []
     found = wait_for(cluster, targets, ready, blocked, timeout=10, on_event=lambda obj: seen.append(obj["metadata"]["name"]))
