@@ -40,7 +40,7 @@ options:
     description:
       - Credentials. The module keeps them in a Secret, which then holds exactly what is given here.
       - Changed values are written into the existing Secret, and the wait lasts until MTV has tried them.
-      - Mutually exclusive with O(secret_name), unless that names the Secret to keep them in.
+      - The Secret is the one that O(secret_name) names, else the one that belongs to the provider already, else one of the provider's name.
     type: dict
     suboptions:
       user:
@@ -134,7 +134,7 @@ options:
   secret_name:
     description:
       - Name of an existing Secret in O(namespace) that holds the credentials in MTV's own keys; or with O(secret), of the Secret to keep
-        them in. Without it that Secret bears the name of the provider.
+        them in.
     type: str
   settings:
     description:

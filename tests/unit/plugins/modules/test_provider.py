@@ -157,6 +157,24 @@ def test_secret_of_another_tool(plane, run, connected):
     assert plane.do("get", "Secret", "mig", "theirs")
 
 
+def test_given_credentials_go_into_the_secret_that_is_named(plane, run, connected):
+    made = run("provider", secret={"token": "t"}, secret_name="elsewhere", **CLUSTER)
+    assert made["provider"]["spec"]["secret"]["name"] == "elsewhere"
+    assert secret_data(plane, "elsewhere")["token"] == "t"
+    # Without the name again: it is the Secret that belongs to the provider.
+    assert run("provider", secret={"token": "t2"}, **CLUSTER)["changed"]
+    assert secret_data(plane, "elsewhere")["token"] == "t2"
+    assert [s["metadata"]["name"] for s in plane.do("list", "Secret", "mig")] == ["elsewhere"]
+
+
+def test_a_secret_shared_with_others_is_not_written_into(plane, run, connected):
+    plane.make("Secret", "shared", "mig", "v1", data={"token": "dQ=="})
+    run("provider", secret_name="shared", **CLUSTER)
+    result = run("provider", secret={"token": "own"}, **CLUSTER)
+    assert result["provider"]["spec"]["secret"]["name"] == "old"
+    assert secret_data(plane, "shared") == {"token": "u"}
+
+
 @pytest.mark.parametrize(
     ("params", "said"),
     [
