@@ -19,6 +19,7 @@ from ansible_collections.vmshift.mtv.controlplane.controllers.provider_types imp
 )
 from ansible_collections.vmshift.mtv.controlplane.controllers.reporting import report
 from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Reconciler, key_of
+from ansible_collections.vmshift.mtv.controlplane.inventory.items import PROBLEMS
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
     CONNECTION_TEST_SUCCEEDED,
     INVENTORY_CREATED,
@@ -40,6 +41,7 @@ Object = dict[str, Any]
 STAGING, READY_PHASE, VALIDATION_FAILED, CONNECTION_FAILED = "Staging", "Ready", "ValidationFailed", "ConnectionFailed"
 SOON, LATER = 3.0, 30.0  # seconds until the next look: while something is missing, and when all is well
 SLOW_LOAD = 3.0  # seconds after which a load is announced
+SHOWN_PROBLEMS = 5  # of a source, in a condition; the log has all
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class ProviderReconciler(Reconciler):
         self.api = context.api
         self._uids: dict[Key, str] = {}
         self._tests: dict[str, Tested] = {}
+        context.inventory.subscribe(self._source_changed)
 
     # When to look
 
@@ -70,7 +73,15 @@ class ProviderReconciler(Reconciler):
 
     def _served_by(self, obj: Object) -> Iterable[Key]:
         uid = (obj["metadata"].get("labels") or {}).get("provider")
-        return [key_of(p) for p in self.api.list(self.kind) if p["metadata"]["uid"] == uid] if uid else []
+        return self._with_uid(uid) if uid else []
+
+    def _with_uid(self, uid: str) -> list[Key]:
+        return [key_of(p) for p in self.api.list(self.kind) if p["metadata"]["uid"] == uid]
+
+    def _source_changed(self, uid: str, collection: str, _item: Object | None) -> None:
+        if collection == PROBLEMS:
+            for key in self._with_uid(uid):
+                self.enqueue(key)
 
     # One look
 
@@ -167,7 +178,7 @@ class ProviderReconciler(Reconciler):
     async def _load(self, provider: Object, secret: Object, conditions: Conditions, fields: Object) -> float | None:
         loading = asyncio.ensure_future(self.context.inventory.load(provider, secret))
         try:
-            done, _ = await asyncio.wait({loading}, timeout=SLOW_LOAD)
+            done, _unused = await asyncio.wait({loading}, timeout=SLOW_LOAD)
             if not done:
                 conditions.set("LoadInventory", ADVISORY, "Loading the inventory.", reason="Started")
                 provider, conditions = self._interim(provider, conditions, fields)
@@ -183,9 +194,19 @@ class ProviderReconciler(Reconciler):
 
     def _finish(self, provider: Object, conditions: Conditions, fields: Object) -> float:
         conditions.set(INVENTORY_CREATED, REQUIRED, "The inventory has been loaded.", reason="Completed")
+        self._stage_problems(provider, conditions)
         conditions.set(READY, REQUIRED, "The provider is ready.")
         self._report(provider, conditions, READY_PHASE, fields)
         return LATER
+
+    def _stage_problems(self, provider: Object, conditions: Conditions) -> None:
+        """What of the source is not in the inventory, for those who look for a VM in vain. Forklift only logs it."""
+        known = self.context.inventory.get(provider["metadata"]["uid"])
+        if known is None or not known.problems:
+            return
+        shown, more = "; ".join(known.problems[:SHOWN_PROBLEMS]), len(known.problems) - SHOWN_PROBLEMS
+        message = f"Not in the inventory: {shown}{f'; and {more} more' if more > 0 else ''}."
+        conditions.set("InventoryIncomplete", WARN, message, reason="DataErr")
 
     # What to write
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.context import CONTROLLER_NAMESPACE
 from ansible_collections.vmshift.mtv.controlplane.inventory.collectors import Collector, collector
-from ansible_collections.vmshift.mtv.controlplane.inventory.items import Live, ProviderInventory, Snapshot
+from ansible_collections.vmshift.mtv.controlplane.inventory.items import PROBLEMS, Live, ProviderInventory, Snapshot
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import SourceError, openshift
 
 if TYPE_CHECKING:
@@ -140,6 +140,8 @@ class Inventory:
         for problem in known.problems:
             if problem not in before:
                 log.warning("provider %s: %s", _name(known.provider), problem)
+        if set(known.problems) != before:
+            self._tell(known.uid, PROBLEMS, None)
         for collection, vm in changes:
             self._tell(known.uid, collection, vm)
 

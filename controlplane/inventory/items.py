@@ -18,6 +18,9 @@ Object = dict[str, Any]
 #: Collections of each provider type that is read here.
 COLLECTIONS: Mapping[str, tuple[str, ...]] = {"ova": ova.COLLECTIONS, "openshift": tuple(openshift.COLLECTIONS)}
 
+#: What is told to have changed, in the place of a collection, when other parts of a source than before cannot be read.
+PROBLEMS = "problems"
+
 
 class ProviderInventory:
     """What the inventory knows of one provider. Items are in full detail, as the Inventory service emits them; read only."""
@@ -48,7 +51,7 @@ class ProviderInventory:
             return [item] if item else []
         namespace, name = ref.get("namespace") or "", ref.get("name") or ""
         if self.type == "openshift" and not namespace and "/" in name:
-            namespace, _, name = name.partition("/")
+            namespace, _unused, name = name.partition("/")
         named = [item for item in self.collection(collection) if item["name"] == name]
         return [item for item in named if not namespace or item.get("namespace", namespace) == namespace]
 

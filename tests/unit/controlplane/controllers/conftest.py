@@ -43,6 +43,7 @@ class Items:
         self.collections = collections or {}
         self.api = api
         self.loaded = True
+        self.problems: list[str] = []
 
     def collection(self, name: str) -> list[Object]:
         if self.api is None or name not in LIVE:

@@ -234,6 +234,29 @@ def test_inventory_that_cannot_be_loaded_is_a_condition(plane: Any, reconciler: 
     assert "Ready" not in plane.types("Provider", "mig", "p")
 
 
+def test_what_of_the_source_cannot_be_read_is_a_warning_and_goes_when_it_is_repaired(
+    plane: Any, reconciler: ProviderReconciler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uid = remote(plane)["metadata"]["uid"]
+    look(reconciler)
+    items = plane.inventory.get(uid)
+    items.problems = [f"{number}.ova is damaged" for number in range(7)]
+    assert look(reconciler) == 30.0
+    found = next(c for c in plane.conditions("Provider", "mig", "p") if c["type"] == "InventoryIncomplete")
+    assert found["category"] == "Warn"
+    assert found["message"] == "Not in the inventory: " + "; ".join(items.problems[:5]) + "; and 2 more."
+    assert "Ready" in plane.types("Provider", "mig", "p")
+    looked_at: list[Any] = []
+    monkeypatch.setattr(reconciler, "enqueue", looked_at.append)
+    plane.inventory.changed(uid, "vms")
+    assert looked_at == []
+    plane.inventory.changed(uid, "problems")
+    assert looked_at == [("mig", "p")]
+    items.problems = []
+    look(reconciler)
+    assert "InventoryIncomplete" not in plane.types("Provider", "mig", "p")
+
+
 def test_slow_load_is_announced(plane: Any, reconciler: ProviderReconciler, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provider_module, "SLOW_LOAD", 0.01)
     load = plane.inventory.load

@@ -76,7 +76,7 @@ async def test_changed_vm_gets_a_new_revision_and_is_validated_again(inventory, 
         assert (known.revision(web["id"]), web["revisionValidated"], known.revision(db["id"])) == (2, 2, 1)
         assert [concern["id"] for concern in web["concerns"]] == ["ova.cpu_memory.hotplug.enabled"]
         assert (known.uid, "vms", web) in told and (known.uid, "disks", None) in told
-        assert not [vm for _, _, vm in told if vm and vm["name"] == "db"]
+        assert not [vm for _unused, _unused, vm in told if vm and vm["name"] == "db"]
 
         told.clear()
         (appliances.folder / "web.ova").unlink()
@@ -132,6 +132,21 @@ async def test_source_that_fails_for_a_while_keeps_its_items(inventory, applianc
     assert len(caplog.records) == 1
 
 
+async def test_file_that_breaks_and_is_repaired_is_told_each_time(inventory, appliances, quick) -> None:
+    appliances.add("web")
+    whole = (appliances.folder / "web.ova").read_bytes()
+    known = await load(inventory, appliances.provider())
+    told: list[tuple[str, str]] = []
+    inventory.subscribe(lambda uid, collection, _vm: told.append((uid, collection)))
+    watching = asyncio.create_task(inventory.watch_sources())
+    for content in (whole[:1000], whole):
+        told.clear()
+        (appliances.folder / "web.ova").write_bytes(content)
+        await until(lambda: (known.uid, "problems") in told)
+        assert [problem.split()[0] for problem in known.problems] == (["web.ova"] if content != whole else [])
+    watching.cancel()
+
+
 async def test_source_that_cannot_be_read_is_not_loaded(inventory, appliances) -> None:
     provider = appliances.provider(url=f"localhost:{appliances.folder}/absent")
     for look in (inventory.test, inventory.load):
@@ -157,7 +172,7 @@ async def test_loading_twice_reads_once_and_a_new_url_reads_again(inventory, app
     real = OvaCollector.collect
     monkeypatch.setattr(OvaCollector, "collect", lambda self: readings.append(1) or real(self))
     provider = appliances.provider()
-    await asyncio.gather(*(inventory.load(provider, None) for _ in range(10)))
+    await asyncio.gather(*(inventory.load(provider, None) for _unused in range(10)))
     assert len(readings) == 1
     (tmp_path / "empty").mkdir()
     provider["spec"] = {**provider["spec"], "url": f"localhost:{tmp_path}/empty"}
@@ -189,10 +204,10 @@ async def test_reading_that_hangs_is_given_up_and_not_doubled(inventory, applian
     monkeypatch.setattr(OvaCollector, "deadline", 0.1)
     started = []
     monkeypatch.setattr(
-        "ansible_collections.vmshift.mtv.plugins.module_utils.sources.ova.collect", lambda *_: started.append(1) or time.sleep(0.6)
+        "ansible_collections.vmshift.mtv.plugins.module_utils.sources.ova.collect", lambda *_unused: started.append(1) or time.sleep(0.6)
     )
     provider = appliances.provider()
-    for _ in range(3):
+    for _unused in range(3):
         with pytest.raises(SourceError, match=r"did not answer within 0 s"):
             await inventory.load(provider, None)
     assert len(started) == 1
