@@ -70,7 +70,7 @@ class ControlPlane:
         seed(self.api, self.context.namespace)
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *_unused: object) -> None:
         for runner in self._runners:
             await runner.cleanup()
         self.store.close()

@@ -22,7 +22,19 @@ def make_bootable(tree: Path, image: Path, size: int) -> None:
     table.unlink()
     # Old e2fsprogs in conversion appliances refuse the newest features.
     features = "^metadata_csum_seed,^orphan_file"
-    make: list[str | Path] = ["mke2fs", "-q", "-t", "ext4", "-E", f"offset={FIRST_PARTITION},root_owner=0:0", "-L", "root", "-d", tree, image]
+    make: list[str | Path] = [
+        "mke2fs",
+        "-q",
+        "-t",
+        "ext4",
+        "-E",
+        f"offset={FIRST_PARTITION},root_owner=0:0",
+        "-L",
+        "root",
+        "-d",
+        tree,
+        image,
+    ]
     blocks = f"{(size - FIRST_PARTITION) // 1024}k"
     try:
         run([*make[:4], "-O", features, *make[4:], blocks])

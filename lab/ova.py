@@ -67,7 +67,7 @@ def descriptor(guest: Guest, vmdks: list[Path]) -> str:
         for n, d in enumerate(guest.disks, 1)
     )
     networks = "".join(
-        f"<Network ovf:name={q(n)}><Description>{escape(n)}</Description></Network>" for n in dict.fromkeys(n for n, _ in guest.nics)
+        f"<Network ovf:name={q(n)}><Description>{escape(n)}</Description></Network>" for n in dict.fromkeys(n for n, _unused in guest.nics)
     )
     items = "".join(hardware(guest))
     firmware = '<vmw:Config ovf:required="false" vmw:key="firmware" vmw:value="efi"/>' if guest.firmware == "efi" else ""

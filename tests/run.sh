@@ -51,7 +51,7 @@ sanity() {
 
 unit() {
   say "unit tests"
-  pytest tests/unit
+  pytest -n 4 tests/unit
 }
 
 integration() {

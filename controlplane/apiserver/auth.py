@@ -64,7 +64,7 @@ class Tokens:
         return f"{signed}.{self._signature(signed)}"
 
     def _verified(self, token: str) -> Object | None:
-        signed, _, signature = token.rpartition(".")
+        signed, _unused, signature = token.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._signature(signed).encode()):
             return None
         try:

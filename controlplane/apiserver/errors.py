@@ -1,4 +1,5 @@
 """What the API refuses, as Kubernetes says it."""
+
 from __future__ import annotations
 
 from typing import Any

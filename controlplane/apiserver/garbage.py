@@ -160,7 +160,7 @@ class Collector:
             current = self._store.by_uid(record.uid)
             if current:
                 self.delete(current, "Background")
-        return not any(True for _ in records())
+        return not any(True for _unused in records())
 
     def _put(self, record: Record, obj: Object) -> Record:
         return self._store.put(record.resource, obj)

@@ -119,7 +119,7 @@ class _Server:
         return _json(document, headers=_IMMUTABLE if "hash" in request.query else None)
 
     def _user(self, request: web.Request) -> User:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        scheme, _unused, token = request.headers.get("Authorization", "").partition(" ")
         user = self._parts.tokens.authenticate(token.strip()) if scheme.lower() == "bearer" and token.strip() else None
         if user is None:
             raise ApiError(401, "Unauthorized", "Unauthorized")

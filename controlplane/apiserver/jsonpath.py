@@ -75,7 +75,7 @@ def _indexed(index: int, value: Any) -> Iterable[Any]:
     return [value[index]] if isinstance(value, list) and -len(value) <= index < len(value) else []
 
 
-def _all(_: None, value: Any) -> Iterable[Any]:
+def _all(_unused: None, value: Any) -> Iterable[Any]:
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
 
 

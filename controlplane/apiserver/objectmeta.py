@@ -117,7 +117,7 @@ def begin(obj: Object) -> None:
 
 
 def generated_name(base: str) -> str:
-    return base[:_GENERATED_BASE] + "".join(secrets.choice(_SUFFIX_LETTERS) for _ in range(_SUFFIX_LENGTH))
+    return base[:_GENERATED_BASE] + "".join(secrets.choice(_SUFFIX_LETTERS) for _unused in range(_SUFFIX_LENGTH))
 
 
 def carry_over(kind: Kind, old: Object, new: Object) -> None:

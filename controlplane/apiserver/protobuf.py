@@ -76,7 +76,7 @@ def _message(name: str, data: bytes) -> Object:
     fields = dict(field.split(":", 1) for field in _MESSAGES[name].split())
     out: Object = {}
     for number, value in _wire(data):
-        field, _, kind = fields.get(str(number), "").partition("=")
+        field, _unused, kind = fields.get(str(number), "").partition("=")
         if not field:
             raise ValueError(f"field {number} of {name} is not known to this API server")
         if field == "-":

@@ -72,7 +72,7 @@ def _is_subject(subject: Object, user: User, binding_namespace: str) -> bool:
 
 
 def _grants(rule: Object, access: Access) -> bool:
-    plain, _, subresource = access.resource.partition("/")
+    plain, _unused, subresource = access.resource.partition("/")
     resources = ("*", access.resource, *((f"*/{subresource}",) if subresource else (plain,)))
     return (
         any(verb in ("*", access.verb) for verb in rule.get("verbs") or ())

@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
 def _claim(folder: Path) -> int | None:
     """Be the only supervisor that this pod ever has; None when it had one already. The lock goes with the process."""
     lock = os.open(folder / LOCK_FILE, os.O_CREAT | os.O_RDWR, 0o600)
-    for _ in range(_LOCK_ATTEMPTS):
+    for _unused in range(_LOCK_ATTEMPTS):
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return None if (folder / PROCESS_FILE).exists() else lock
@@ -108,13 +108,13 @@ class Supervisor:
             self._terminate()
         return self._child.wait(), ""
 
-    def _terminate(self, *_: object) -> None:
+    def _terminate(self, *_unused: object) -> None:
         self._terminating = True
         if self._child:
             self._signal(signal.SIGTERM)
             signal.setitimer(signal.ITIMER_REAL, max(self._grace, 0.001))
 
-    def _kill(self, *_: object) -> None:
+    def _kill(self, *_unused: object) -> None:
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:

@@ -41,7 +41,7 @@ def server(provider: Object, namespace: str) -> Object:
 
 def persistent_volume(server: Object, url: str) -> Object:
     """The NFS share. It lies outside of namespaces and so has no owner: the server's controller deletes it."""
-    host, _, path = url.partition(":")
+    host, _unused, path = url.partition(":")
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",

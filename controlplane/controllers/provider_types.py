@@ -55,7 +55,7 @@ def url_problem(provider: Object) -> tuple[str, str]:
         return ("", "") if _NFS_PATH.fullmatch(url) else ("Malformed", "The NFS path is malformed")
     try:
         parts = urlsplit(url)
-        _ = parts.port  # read to be checked
+        _unused = parts.port  # read to be checked
     except ValueError as error:
         return "Malformed", f"The `url` is malformed: {error}"
     if parts.scheme not in ("http", "https") or not parts.hostname:

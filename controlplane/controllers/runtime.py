@@ -125,7 +125,7 @@ class Manager:
                     self._changed("ADDED", kind, obj)
             async with asyncio.TaskGroup() as tasks:
                 for queue in self.queues:
-                    for _ in range(self.workers):
+                    for _unused in range(self.workers):
                         tasks.create_task(queue.work())
         finally:
             stop()

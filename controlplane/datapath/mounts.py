@@ -70,7 +70,7 @@ class Mounts:
     def disks(self) -> list[Path]:
         """The files behind /mnt/disks/disk<i> and /dev/block<i> in the order of their numbers."""
         numbered = [(int(match[1]), Path(mount.source)) for mount in self._mounts if (match := _DISK_NUMBER.match(mount.path))]
-        return [source for _, source in sorted(numbered)]
+        return [source for _unused, source in sorted(numbered)]
 
 
 def _entry(mount: Mount) -> dict[str, object]:

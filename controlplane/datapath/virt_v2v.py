@@ -87,7 +87,7 @@ class Run:
         """The messages of --machine-readable: one JSON object a line."""
         stream = asyncio.StreamReader()
         pipe = os.fdopen(descriptor, "rb", 0)
-        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), pipe)
+        transport, _unused = await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), pipe)
         try:
             while (line := await stream.readline()).endswith(b"\n"):
                 message = json.loads(line)
@@ -123,13 +123,13 @@ class Run:
 
     def _line(self, line: str) -> bool:
         """A line of output: for the log, unless it only draws a progress bar."""
-        bar = _PROGRESS_BAR.search(line)
-        if not bar:
+        drawn = _PROGRESS_BAR.search(line)
+        if not drawn:
             self._say(line)
             if not self._complaint and _TOOL_COMPLAINT.match(line):
                 self._complaint = line
             return True
-        percent = int(bar[1])
+        percent = int(drawn[1])
         if self._copying is not None and percent > self.progress.disks[self._copying]:
             # 100 is for the disk that virt-v2v has done with, not for the last byte on its way.
             self.progress.disks[self._copying] = min(percent, 99)

@@ -72,7 +72,7 @@ class OvaCollector:
         return task.result()
 
     async def _ended(self, task: asyncio.Task[Any]) -> None:
-        done, _ = await asyncio.wait({task}, timeout=self.deadline)
+        done, _unused = await asyncio.wait({task}, timeout=self.deadline)
         if not done:
             raise SourceError(f"{self._url} did not answer within {self.deadline:.0f} s", CONNECTION)
 

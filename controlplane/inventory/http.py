@@ -157,7 +157,7 @@ class _Service:
 
     def _permit(self, request: web.Request, verb: str, namespace: str, name: str = "") -> None:
         """Raises _Answer 401, or 403 in the words of an access review."""
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        scheme, _unused, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise _Answer(401)
         asked, now = (token.strip(), verb, namespace, name), time.monotonic()

@@ -25,7 +25,7 @@ def _new_step(step: Step, sizes: list[tuple[str, int]]) -> Object:
     new: Object = {"name": step.name, "description": step.description, "phase": PENDING, "progress": {"completed": 0, "total": 1}}
     if step.per_disk:
         new["annotations"] = dict(UNIT)
-        new["progress"]["total"] = sum(size for _, size in sizes)
+        new["progress"]["total"] = sum(size for _unused, size in sizes)
         new["tasks"] = [{"name": name, "annotations": dict(UNIT), "progress": {"completed": 0, "total": size}} for name, size in sizes]
     return new
 

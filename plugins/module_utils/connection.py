@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from ansible_collections.vmshift.mtv.plugins.module_utils.authentication import AUTH_ARGUMENT_SPEC as AUTH_ARGUMENT_SPEC
 from ansible_collections.vmshift.mtv.plugins.module_utils.authentication import configuration, harmless
 from ansible_collections.vmshift.mtv.plugins.module_utils.errors import ClusterError, TalkError
 

@@ -175,7 +175,7 @@ class _Reader:
             self._done()
             otherwise, word, at = self.body("else")
             if word != "end":
-                raise self.fail("expected end; found {{else}}", at)
+                raise self.fail("expected end; found " + "{{else}}", at)
         self._done()
         return If(condition, then, otherwise)
 
@@ -262,7 +262,7 @@ def _number(text: str) -> int | float:
 
 def render(template: str, variables: Mapping[str, Any]) -> str:
     """`template` with `variables` (field name -> str, int, float or bool) filled in. Raises TemplateError."""
-    nodes, _, _ = _Reader(template).body()
+    nodes, _unused, _unused = _Reader(template).body()
     return "".join(_render(node, template, variables) for node in nodes)
 
 

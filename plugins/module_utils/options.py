@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.vmshift.mtv.plugins.module_utils.connection import AUTH_ARGUMENT_SPEC
+from ansible_collections.vmshift.mtv.plugins.module_utils.authentication import AUTH_ARGUMENT_SPEC
 
 #: A module that makes or removes one object: fragments vmshift.mtv.auth, vmshift.mtv.options.
 OBJECT: dict[str, Any] = {

@@ -107,7 +107,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.vmshift.mtv.plugins.module_utils.connection import AUTH_ARGUMENT_SPEC, Cluster, TalkError, run_module
+from ansible_collections.vmshift.mtv.plugins.module_utils.authentication import AUTH_ARGUMENT_SPEC
+from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, TalkError, run_module
 from ansible_collections.vmshift.mtv.plugins.module_utils.inventory_service import ALL, InventoryError, InventoryService
 from ansible_collections.vmshift.mtv.plugins.module_utils.options import INVENTORY
 from ansible_collections.vmshift.mtv.plugins.module_utils.references import parse, source_provider

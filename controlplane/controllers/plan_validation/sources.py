@@ -149,7 +149,7 @@ def _networks(vm: Object) -> Iterator[Ref]:
         if "pod" in network:
             yield {"type": "pod"}
         elif network.get("multus"):
-            namespace, _, name = network["multus"].get("networkName", "").rpartition("/")
+            namespace, _unused, name = network["multus"].get("networkName", "").rpartition("/")
             yield {"name": name, "namespace": namespace or vm["namespace"]}
 
 

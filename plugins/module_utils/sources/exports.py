@@ -31,7 +31,7 @@ def local_folder(url: str, mounts: str = MOUNTS) -> Path:
     if is_this_machine(server):
         return Path(path)
     for source, target in _nfs_mounts(mounts):
-        mounted_server, _, export = source.rpartition(":")
+        mounted_server, _unused, export = source.rpartition(":")
         export = os.path.normpath(export)
         if mounted_server.strip("[]") == server and (export == "/" or path == export or path.startswith(export + "/")):
             return Path(target, os.path.relpath(path, export))

@@ -29,7 +29,7 @@ def unpacked(archive: Path, folder: Path) -> list[str]:
 
 
 def test_export_has_descriptor_first_then_manifest_then_disks(exported: tuple[guests.Facts, Path], tmp_path: Path) -> None:
-    facts, _ = exported
+    facts, _unused = exported
     assert unpacked(Path(facts.ova), tmp_path) == ["guest-a.ovf", "guest-a.mf", "guest-a-disk1.vmdk", "guest-a-disk2.vmdk"]
 
 
@@ -41,7 +41,7 @@ def test_manifest_has_the_true_checksums(exported: tuple[guests.Facts, Path], tm
 
 
 def test_data_disk_in_the_export_has_the_sha256_of_the_facts(exported: tuple[guests.Facts, Path], tmp_path: Path) -> None:
-    facts, _ = exported
+    facts, _unused = exported
     unpacked(Path(facts.ova), tmp_path)
     run(["qemu-img", "convert", "-O", "raw", tmp_path / "guest-a-disk2.vmdk", tmp_path / "data.img"])
     assert (tmp_path / "data.img").stat().st_size == facts.data_disk_bytes
@@ -49,7 +49,7 @@ def test_data_disk_in_the_export_has_the_sha256_of_the_facts(exported: tuple[gue
 
 
 def test_root_disk_holds_the_planted_file_and_no_virtio_in_its_initramfs(exported: tuple[guests.Facts, Path], tmp_path: Path) -> None:
-    facts, _ = exported
+    facts, _unused = exported
     unpacked(Path(facts.ova), tmp_path)
     image = tmp_path / "root.img"
     run(["qemu-img", "convert", "-O", "raw", tmp_path / "guest-a-disk1.vmdk", image])
@@ -67,7 +67,7 @@ def test_root_disk_holds_the_planted_file_and_no_virtio_in_its_initramfs(exporte
 def test_second_request_comes_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VMSHIFT_CACHE", str(tmp_path / "cache"))
     first = guests.guest_ova(tmp_path / "one", "tiny", "guest-b")
-    monkeypatch.setitem(guests.BUILDERS, "tiny", lambda *_, **__: pytest.fail("built again"))
+    monkeypatch.setitem(guests.BUILDERS, "tiny", lambda *_unused, **__: pytest.fail("built again"))
     second = guests.guest_ova(tmp_path / "two", "tiny", "guest-b")
     assert second.payload == first.payload
     assert Path(second.ova).read_bytes() == Path(first.ova).read_bytes()

@@ -130,7 +130,7 @@ class Plane:
         self.store = Store(state.store)
         self.api = Api(self.store, Registry())
         tokens = Tokens(self.api, state)
-        app = http.build_app(self.api, tokens=tokens, pod_log=lambda *_: None, service_proxy={"forklift-inventory": self._inventory})
+        app = http.build_app(self.api, tokens=tokens, pod_log=lambda *_unused: None, service_proxy={"forklift-inventory": self._inventory})
         _runner, port = await http.start(app, pki.ensure_pki(state), "127.0.0.1", 0)
         pki.write_kubeconfig(state, f"https://127.0.0.1:{port}", tokens.admin)
 
@@ -168,7 +168,7 @@ class Plane:
                 if status is not None and obj.get("status") != status:
                     self.api.update_status({**obj, "status": status})
 
-        return self.do("subscribe", lambda *_: self._loop.call_soon(reconcile))
+        return self.do("subscribe", lambda *_unused: self._loop.call_soon(reconcile))
 
     def later(self, seconds: float, method: str, *args: Any) -> None:
         """A verb of the Api, some time from now."""

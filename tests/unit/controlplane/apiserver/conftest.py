@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -134,11 +135,13 @@ class Client:
             except ValueError:
                 return answer.status, text
 
-    async def watch(self, path: str, seconds: int = 1) -> list[Object]:
-        """The events of a watch that the server ends."""
+    async def watch(self, path: str, seconds: int = 1, opened: asyncio.Event | None = None) -> list[Object]:
+        """The events of a watch that the server ends; `opened` is set when it has begun."""
         query = f"{path}{'&' if '?' in path else '?'}watch=true&timeoutSeconds={seconds}"
         async with self.session.get(self.url + query, headers={"Authorization": f"Bearer {self.token}"}) as answer:
             assert answer.status == 200, await answer.text()
+            if opened:
+                opened.set()
             return [json.loads(line) async for line in answer.content]
 
 

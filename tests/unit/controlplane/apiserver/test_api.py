@@ -48,7 +48,7 @@ def test_create_fills_in_what_is_the_servers(api: Api, widgets: Kind) -> None:
 def test_names_are_generated(api: Api) -> None:
     names = {
         api.create({**configmap(""), "metadata": {"generateName": "long-" * 20, "namespace": NAMESPACE}})["metadata"]["name"]
-        for _ in range(5)
+        for _unused in range(5)
     }
     assert len(names) == 5
     assert all(len(name) == 63 and name.startswith("long-long-") for name in names)
@@ -252,7 +252,7 @@ def test_admission_hooks_change_and_refuse(api: Api, widgets: Kind) -> None:
 
 def test_events_are_counted(api: Api) -> None:
     about = api.create(configmap("a"))
-    for _ in range(3):
+    for _unused in range(3):
         api.record_event(about, "Warning", "ProvisioningFailed", "the disk is full", "local.vmshift.io")
     api.record_event(about, "Warning", "ProvisioningFailed", "something else", "local.vmshift.io")
     told = sorted(api.list("Event", NAMESPACE), key=lambda event: -event["count"])

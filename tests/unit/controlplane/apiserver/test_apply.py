@@ -125,12 +125,12 @@ def test_finalizers_are_a_set(api: Api, widgets: Kind) -> None:
 def test_status_is_applied_through_its_subresource_only(api: Api, widgets: Kind) -> None:
     apply(api, {"size": 1}, "one")
     whole = {**config({"size": 9}), "status": {"ok": True}}
-    obj, _ = api.apply(whole, subresource="status", options=Options("status-writer"))
+    obj, _unused = api.apply(whole, subresource="status", options=Options("status-writer"))
     assert (obj["spec"]["size"], obj["status"]) == (1, {"ok": True})
     entry = next(e for e in obj["metadata"]["managedFields"] if e["manager"] == "status-writer")
     assert entry["subresource"] == "status"
     assert set(from_tree(entry["fieldsV1"])) == {("f:status", "f:ok")}
-    obj, _ = api.apply({**config({"size": 1}), "status": {"ok": False}}, options=Options("one"))
+    obj, _unused = api.apply({**config({"size": 1}), "status": {"ok": False}}, options=Options("one"))
     assert obj["status"] == {"ok": True}
 
 

@@ -31,7 +31,7 @@ async def test_every_check_of_the_probe_says_yes(client: Any, served: Any) -> No
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    output, _ = await asyncio.wait_for(process.communicate(), 180)
+    output, _unused = await asyncio.wait_for(process.communicate(), 180)
     lines = output.decode().splitlines()
     assert not [line for line in lines if line.startswith("NO")]
     assert process.returncode == 0, lines[-5:]

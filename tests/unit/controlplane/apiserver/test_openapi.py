@@ -76,13 +76,15 @@ def test_a_kind_is_described_with_its_fields_and_the_common_ones(registry):
     assert plan["properties"]["spec"]["properties"]["targetPowerState"]["enum"] == ["on", "off", "auto"]
     assert plan["properties"]["metadata"]["allOf"] == [{"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}]
     assert plan["properties"]["apiVersion"]["type"] == "string"
-    _, plans = schema_of(document, group=FORKLIFT[0], version=FORKLIFT[1], kind="PlanList")
+    _unused, plans = schema_of(document, group=FORKLIFT[0], version=FORKLIFT[1], kind="PlanList")
     assert plans["properties"]["items"]["items"] == {"$ref": f"#/components/schemas/{name}"}
 
 
 def test_a_kind_without_schema_is_an_open_object(registry):
     registry.add(WIDGET)
-    _, widget = schema_of(openapi.document(registry, "probe.example.com", "v1"), group="probe.example.com", version="v1", kind="Widget")
+    _unused, widget = schema_of(
+        openapi.document(registry, "probe.example.com", "v1"), group="probe.example.com", version="v1", kind="Widget"
+    )
     assert widget["x-kubernetes-preserve-unknown-fields"] is True
 
 

@@ -75,7 +75,7 @@ def test_a_claim_needs_access_modes_and_a_size():
 
 @pytest.mark.parametrize("size", ["1Gi", "0", "1e3", "500m", 1073741824, "1.5Ti"])
 def test_a_claim_is_a_filesystem_of_a_size(size):
-    _, causes, obj = admitted(
+    _unused, causes, obj = admitted(
         "PersistentVolumeClaim", spec={"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
     )
     assert causes == []

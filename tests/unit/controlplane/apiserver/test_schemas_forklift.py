@@ -121,7 +121,7 @@ def test_a_small_plan_gets_the_defaults_of_a_cluster():
 
 
 def test_false_is_kept_where_true_is_the_default():
-    _, _, spec = admitted("Plan", {**PLAN, "preserveStaticIPs": False, "deleteVmOnFailMigration": False})
+    _unused, _unused, spec = admitted("Plan", {**PLAN, "preserveStaticIPs": False, "deleteVmOnFailMigration": False})
     assert (spec["preserveStaticIPs"], spec["deleteVmOnFailMigration"]) == (False, False)
 
 

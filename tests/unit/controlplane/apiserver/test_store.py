@@ -62,7 +62,7 @@ def test_a_killed_writer_loses_no_acknowledged_write(tmp_path: Path) -> None:
             env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
         )
         assert writer.stdout
-        acknowledged = [json.loads(writer.stdout.readline()) for _ in range(10)]
+        acknowledged = [json.loads(writer.stdout.readline()) for _unused in range(10)]
         time.sleep(seconds)
         writer.send_signal(signal.SIGKILL)
         lines = writer.stdout.read().splitlines(keepends=True)

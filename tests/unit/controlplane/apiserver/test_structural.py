@@ -166,7 +166,7 @@ class TestValidation:
 
     def test_a_wrong_type_is_told_beside_a_wrong_value(self):
         found = causes(spec(f={**STRING, "enum": ["on"]}), f=5)
-        assert [reason for _, reason, _ in found] == [WRONG_TYPE, "FieldValueNotSupported"]
+        assert [reason for _unused, reason, _unused in found] == [WRONG_TYPE, "FieldValueNotSupported"]
         assert found[1][2] == 'Unsupported value: 5: supported values: "on"'
 
     @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ class TestValidation:
     def test_fields_inside_lists_and_maps_are_named_with_their_place(self):
         item = {"type": "object", "required": ["name"], "properties": {"name": STRING}}
         schema = spec(vms={"type": "array", "items": item}, by={"type": "object", "additionalProperties": item})
-        assert [field for field, _, _ in causes(schema, vms=[{"name": "a"}, {}], by={"k": {"name": 1}})] == [
+        assert [field for field, _unused, _unused in causes(schema, vms=[{"name": "a"}, {}], by={"k": {"name": 1}})] == [
             "spec.vms[1].name",
             "spec.by.k.name",
         ]

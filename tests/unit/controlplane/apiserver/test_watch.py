@@ -23,8 +23,9 @@ def told(events: list[Object]) -> list[tuple[str, str]]:
 
 async def watch_while(client: Any, path: str, change: Any) -> list[Object]:
     """The events of a watch during which `change()` is called."""
-    watching = asyncio.create_task(client.watch(path))
-    await asyncio.sleep(0.2)
+    opened = asyncio.Event()
+    watching = asyncio.create_task(client.watch(path, opened=opened))
+    await opened.wait()
     change()
     return await watching
 
@@ -141,8 +142,9 @@ async def test_a_watch_ends_when_its_kind_is_no_longer_served(client: Any, serve
     served.api.create(
         {"apiVersion": "try.example.com/v1", "kind": "Widget", "metadata": {"name": "a", "namespace": "team"}, "spec": {"size": 1}}
     )
-    watching = asyncio.create_task(client.watch("/apis/try.example.com/v1/widgets", seconds=30))
-    await asyncio.sleep(0.2)
+    opened = asyncio.Event()
+    watching = asyncio.create_task(client.watch("/apis/try.example.com/v1/widgets", seconds=30, opened=opened))
+    await opened.wait()
     served.api.delete("CustomResourceDefinition", None, "widgets.try.example.com")
     assert told(await asyncio.wait_for(watching, 5)) == [("ADDED", "a"), ("DELETED", "a")]
 

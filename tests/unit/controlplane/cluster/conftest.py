@@ -67,7 +67,7 @@ class Cluster:
 
     async def until(self, condition: Callable[[], Any], seconds: float = 15) -> Any:
         """The first true value of `condition()`."""
-        for _ in range(int(seconds / 0.02)):
+        for _unused in range(int(seconds / 0.02)):
             value = condition()
             if value:
                 return value

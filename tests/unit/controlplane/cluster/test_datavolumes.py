@@ -130,7 +130,7 @@ async def test_volume_that_makes_no_valid_claim(cluster: Any) -> None:
     cluster.run()
     volume = cluster.make(CDI, "DataVolume", "disk", spec={"source": {"blank": {}}, "storage": {}})
     await cluster.until(lambda: cluster.events(volume))
-    (reason, message), *_ = cluster.events(volume)
+    (reason, message), *_unused = cluster.events(volume)
     assert reason == "ErrClaimNotValid"
     assert "spec.resources" in message
 

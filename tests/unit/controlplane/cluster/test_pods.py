@@ -59,7 +59,7 @@ async def test_pod_that_succeeds(cluster: Any) -> None:
     assert (_terminated(pod)["exitCode"], _terminated(pod)["reason"]) == (0, "Completed")
     assert _terminated(pod)["startedAt"] <= _terminated(pod)["finishedAt"]
     assert sorted(cluster.log(pod).splitlines()) == ["err", "out"]
-    assert sorted(reason for reason, _ in cluster.events(pod)) == ["Scheduled", "Started"]
+    assert sorted(reason for reason, _unused in cluster.events(pod)) == ["Scheduled", "Started"]
 
 
 async def test_pod_while_it_runs(cluster: Any) -> None:
@@ -393,7 +393,7 @@ async def test_end_that_nobody_watched_is_found_after_a_restart(cluster: Any, tm
     await cluster.phase_is(pod, "Running")
     await cluster.end()
     (tmp_path / "go").touch()
-    for _ in range(200):
+    for _unused in range(200):
         if isinstance(processes.look(cluster.folder(pod)), processes.Ended):
             break
         await asyncio.sleep(0.02)

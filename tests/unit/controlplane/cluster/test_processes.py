@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 async def _ended(folder: Path, seconds: float = 10) -> Ended:
-    for _ in range(int(seconds / 0.02)):
+    for _unused in range(int(seconds / 0.02)):
         found = processes.look(folder)
         if isinstance(found, Ended):
             return found

@@ -53,7 +53,7 @@ def story(world, end):
     set_phase(world, "Running")
     seen.append(look(world)[1])
     set_phase(world, end)
-    seen += [look(world)[1] for _ in range(3)]
+    seen += [look(world)[1] for _unused in range(3)]
     return [(s["phase"], s["stage"], s["message"]) for s in seen]
 
 
@@ -89,7 +89,7 @@ def test_while_it_runs_a_condition_of_type_advisory_tells_the_stage(world):
 
 def test_one_pod_however_often_it_is_looked_at(world):
     convert(world)
-    for _ in range(3):
+    for _unused in range(3):
         look(world)
         world.restart()
     assert len(pods(world)) == 1

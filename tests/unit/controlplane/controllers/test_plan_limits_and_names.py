@@ -184,7 +184,7 @@ def test_an_exact_pvc_name_that_is_taken_fails_the_vm_and_spares_the_other_pvc(w
     world.api.create({**fresh, "metadata": {"name": "mine", "namespace": TARGET, "labels": {}, "annotations": {}}})
     world.plan(pvcNameTemplate="mine", pvcNameTemplateUseGenerateName=False)
     world.migration()
-    for _ in range(20):
+    for _unused in range(20):
         world.reconcile()
     assert world.vm()["error"]["reasons"] == ["DataVolume tgt/mine already exists and does not belong to this migration."]
     assert world.api.find("DataVolume", TARGET, "mine")

@@ -138,7 +138,7 @@ def test_one_consumer_binds_all_disks_of_a_vm(pair):
     seen = {}
     pair.api.subscribe(lambda _event, kind, obj: seen.setdefault(obj["metadata"]["name"], obj) if kind == "Pod" else None)
     pair.run(lambda: pair.vm("app2")["phase"] == "CreateGuestConversionPod")
-    [(name, pod)] = seen.items()
+    [(name, pod)] = list(seen.items())
     assert name.startswith("p-id-app2-pvcinit-")
     assert pod["metadata"]["labels"]["forklift.app"] == "consumer"
     assert len(pod["spec"]["volumes"]) == 2

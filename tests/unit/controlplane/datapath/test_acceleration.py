@@ -46,7 +46,7 @@ def capable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(acceleration, "_BOOT_ID", tmp_path / "boot_id")
     monkeypatch.setattr(acceleration, "_QEMU", "sh")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return tmp_path / "vmshift" / "acceleration.json"
+    return tmp_path / "vmshift-mtv" / "acceleration.json"
 
 
 def test_failed_trial_is_remembered_until_the_next_boot(capable: Path, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ async def test_lists_have_the_recorded_shapes(service, ova, golden, collection: 
 
 async def test_full_vms_and_single_items_have_the_recorded_shapes(service, ova, golden) -> None:
     golden = golden / "ova"
-    _, vms, _ = await service.get(f"/providers/ova/{ova}/vms?detail=all")
+    _unused, vms, _unused = await service.get(f"/providers/ova/{ova}/vms?detail=all")
     expected = recorded(golden, "vms-detail-4")[0]
     # The fixture's machine has one NIC and no other device; the recorded one has devices as well.
     expected["devices"] = []
@@ -65,7 +65,7 @@ async def test_full_vms_and_single_items_have_the_recorded_shapes(service, ova, 
         (f"disks/{vms[0]['disks'][0]['ID']}", "disks-detail-1"),
         (f"storages/{vms[0]['disks'][0]['ID']}", "storages-detail-1"),
     ):
-        status, item, _ = await service.get(f"/providers/ova/{ova}/{path}")
+        status, item, _unused = await service.get(f"/providers/ova/{ova}/{path}")
         expected = recorded(golden, name)
         expected = expected[0] if isinstance(expected, list) else {**expected, "devices": []}
         assert (status, shape(item)) == (200, shape(expected)), path
@@ -77,24 +77,24 @@ async def test_detail_levels_of_vms(service, ova) -> None:
 
 
 async def test_provider_has_the_recorded_keys_and_its_counts(service, ova, golden) -> None:
-    status, body, _ = await service.get(f"/providers/ova/{ova}")
+    status, body, _unused = await service.get(f"/providers/ova/{ova}")
     expected = recorded(golden / "ova", "provider")
     assert (status, body.keys()) == (200, expected.keys())
     assert (body["vmCount"], body["networkCount"], body["diskCount"], body["storageCount"]) == (2, 1, 2, 2)
     assert body["object"]["kind"] == "Provider" and "managedFields" not in body["object"]["metadata"]
-    _, listed, _ = await service.get("/providers/ova?detail=0")
+    _unused, listed, _unused = await service.get("/providers/ova?detail=0")
     assert shape(listed) == shape(recorded(golden / "ova", "provider-detail-0"))
 
 
 async def test_providers_by_type(service, ova, host, golden) -> None:
     host()
-    _, body, _ = await service.get("/providers?detail=1")
+    _unused, body, _unused = await service.get("/providers?detail=1")
     assert body.keys() == recorded(golden / "errors", "200-providers-detail-0").keys()
     assert [provider["name"] for provider in body["ova"]] == ["ova-src"] and body["vsphere"] == []
     assert body["openshift"][0]["vmCount"] == 0  # not loaded yet
-    _, none, _ = await service.get("/providers?namespace=zz")
+    _unused, none, _unused = await service.get("/providers?namespace=zz")
     assert none == recorded(golden / "errors", "200-providers-namespace-none")
-    _, some, _ = await service.get("/providers/openshift?namespace=mig")
+    _unused, some, _unused = await service.get("/providers/openshift?namespace=mig")
     assert some == []
 
 
@@ -110,7 +110,7 @@ async def test_filters_and_pages(service, ova) -> None:
 
 
 async def test_schema_names_only_routes_that_the_real_service_has(service, golden) -> None:
-    _, body, _ = await service.get("/schema", token="")
+    _unused, body, _unused = await service.get("/schema", token="")
     assert set(body["paths"]) <= set(recorded(golden / "errors", "200-schema")["paths"])
     for path in (
         "/providers/ova/:provider/workloads/:vm",
@@ -145,7 +145,7 @@ async def here(inventory, host, api) -> str:
 @pytest.mark.parametrize("collection", ["namespaces", "storageclasses", "vms"])
 @pytest.mark.parametrize("detail", [0, 1])
 async def test_cluster_lists_have_the_recorded_keys(service, here, golden, collection: str, detail: int) -> None:
-    status, body, _ = await service.get(f"/providers/openshift/{here}/{collection}?detail={detail}")
+    status, body, _unused = await service.get(f"/providers/openshift/{here}/{collection}?detail={detail}")
     expected = recorded(golden / "openshift", f"{collection}-detail-{detail}")
     assert (status, body[0].keys()) == (200, expected[0].keys())
     assert detail == 0 or ("kind" in body[0]["object"]) == ("kind" in expected[0]["object"])
@@ -153,17 +153,17 @@ async def test_cluster_lists_have_the_recorded_keys(service, here, golden, colle
 
 async def test_cluster_items_by_id_and_filters(service, here) -> None:
     root = f"/providers/openshift/{here}"
-    _, found, _ = await service.get(f"{root}/vms?namespace=mig&name=web")
-    status, vm, _ = await service.get(f"{root}/vms/{found[0]['id']}")
+    _unused, found, _unused = await service.get(f"{root}/vms?namespace=mig&name=web")
+    status, vm, _unused = await service.get(f"{root}/vms/{found[0]['id']}")
     assert (status, vm["object"]["metadata"]["name"]) == (200, "web")
     assert (await service.get(f"{root}/vms?namespace=zz"))[1] == []
     assert (await service.get(f"{root}/namespaces/mig"))[0] == 404  # by UID only, as in the real service
-    _, provider, _ = await service.get(root)
+    _unused, provider, _unused = await service.get(root)
     assert (provider["vmCount"], provider["networkCount"], provider["storageClassCount"]) == (1, 1, 1)
 
 
 async def test_namespace_tree(service, here, golden) -> None:
-    _, body, _ = await service.get(f"/providers/openshift/{here}/tree/namespace")
+    _unused, body, _unused = await service.get(f"/providers/openshift/{here}/tree/namespace")
     expected = recorded(golden / "openshift", "tree-namespace")
     namespace, vm = body["children"][0], body["children"][0]["children"][0]
     assert (body["kind"], body["object"], len(body["children"])) == ("", None, 1)
@@ -269,7 +269,7 @@ async def test_inventory_that_is_being_loaded(service, appliances, inventory, mo
     await asyncio.sleep(0)
     began = time.monotonic()
     for below in ("", "/vms", "/vms/x"):
-        status, body, _ = await service.get(path + below)
+        status, body, _unused = await service.get(path + below)
         assert (status, body) == (206, "")
     assert time.monotonic() - began >= 0.6  # each waited for the inventory
     waiting = asyncio.create_task(service.get(path + "/vms"))
@@ -280,15 +280,15 @@ async def test_inventory_that_is_being_loaded(service, appliances, inventory, mo
 
 
 async def test_watching_and_aap_are_not_offered(service, ova, golden) -> None:
-    status, _, headers = await service.get(f"/providers/ova/{ova}/vms", **{"X-Watch": "snapshot"})
+    status, _unused, headers = await service.get(f"/providers/ova/{ova}/vms", **{"X-Watch": "snapshot"})
     assert status == 501 and "ask again" in headers["forklift-error-message"]
-    status, body, _ = await service.get("/aap/job-templates")
+    status, body, _unused = await service.get("/aap/job-templates")
     assert (status, body) == (503, recorded(golden / "errors", "503-aap-job-templates"))
 
 
 async def test_through_the_service_proxy_of_the_api_server(ova, inventory, tokens, api, state) -> None:
     app = apiserver_http.build_app(
-        api, tokens=tokens, pod_log=lambda *_: None, service_proxy={"forklift-inventory": proxy_handler(inventory, tokens, api)}
+        api, tokens=tokens, pod_log=lambda *_unused: None, service_proxy={"forklift-inventory": proxy_handler(inventory, tokens, api)}
     )
     api.create({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": "forklift-inventory", "namespace": "konveyor-forklift"},
@@ -308,5 +308,5 @@ async def test_through_the_service_proxy_of_the_api_server(ova, inventory, token
 
 
 async def test_many_requests_at_once(service, ova) -> None:
-    answers = await asyncio.gather(*(service.get(f"/providers/ova/{ova}/vms?detail=all") for _ in range(100)))
-    assert {(status, len(body)) for status, body, _ in answers} == {(200, 2)}
+    answers = await asyncio.gather(*(service.get(f"/providers/ova/{ova}/vms?detail=all") for _unused in range(100)))
+    assert {(status, len(body)) for status, body, _unused in answers} == {(200, 2)}

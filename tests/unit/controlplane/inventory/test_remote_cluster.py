@@ -22,7 +22,7 @@ def secret(**values: str) -> dict[str, object]:
 async def cluster(api, tokens, state):
     """(url, CA certificate)"""
     keys = pki.ensure_pki(state)
-    app = http.build_app(api, tokens=tokens, pod_log=lambda *_: None)
+    app = http.build_app(api, tokens=tokens, pod_log=lambda *_unused: None)
     runner, port = await http.start(app, keys, "127.0.0.1", 0)
     yield f"https://127.0.0.1:{port}", (state.pki / "ca.crt").read_text()
     await runner.cleanup()
@@ -52,7 +52,7 @@ async def test_token_refused(cluster) -> None:
 
 
 async def test_token_without_rights(cluster, tokens, api) -> None:
-    url, _ = cluster
+    url, _unused = cluster
     account = api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "weak", "namespace": "mig"}})
     with pytest.raises(SourceError, match="may not list namespaces") as refused:
         await ClusterCollector(url, secret(token=tokens.issue(account), insecureSkipVerify="true")).test()
@@ -60,7 +60,7 @@ async def test_token_without_rights(cluster, tokens, api) -> None:
 
 
 async def test_certificate_that_nobody_vouches_for(cluster, tokens) -> None:
-    url, _ = cluster
+    url, _unused = cluster
     with pytest.raises(SourceError, match="the certificate of https://.* cannot be verified"):
         await ClusterCollector(url, secret(token=tokens.admin)).test()
     with pytest.raises(SourceError, match="is not a PEM certificate"):

@@ -173,7 +173,7 @@ class World:
 
     def run(self, until: Callable[[], Any], rounds: int = 300) -> None:
         """Let controllers and cluster work in turns until `until()` holds."""
-        for _ in range(rounds):
+        for _unused in range(rounds):
             if until():
                 return
             self.turn()
@@ -184,7 +184,7 @@ class World:
         self.cluster()
 
     def settle(self, rounds: int = 8) -> None:
-        for _ in range(rounds):
+        for _unused in range(rounds):
             self.turn()
 
     def reconcile(self) -> None:

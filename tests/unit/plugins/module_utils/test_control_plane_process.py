@@ -22,7 +22,7 @@ def test_where_the_collection_is_must_be_known(tmp_path):
         inspect(given(collections_path=str(tmp_path)))
 
 
-COLLECTIONS = control_plane_process.__file__.split("/ansible_collections/")[0]
+COLLECTIONS = control_plane_process.__file__.partition("/ansible_collections/")[0]
 
 
 def python_that(tmp_path, script):

@@ -21,13 +21,13 @@ CLUSTER = [
 ]
 
 
-def ids(selectors, vms=INVENTORY):
-    return [vm["id"] for vm in resolve(selectors, vms)]
+def ids(selectors, vms=None):
+    return [vm["id"] for vm in resolve(selectors, vms or INVENTORY)]
 
 
-def failure(selectors, vms=INVENTORY):
+def failure(selectors, vms=None):
     with pytest.raises(SelectionError) as caught:
-        resolve(selectors, vms)
+        resolve(selectors, vms or INVENTORY)
     return str(caught.value)
 
 

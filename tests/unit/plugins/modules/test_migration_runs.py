@@ -237,7 +237,7 @@ def test_a_cutover_is_set_on_the_running_migration_once(plane, run, runner):
     run("migration", **GIVEN, wait=False)
     assert "cutover" not in plane.do("get", "Migration", "mig", "demo-1")["spec"]
     given = {**GIVEN, "wait": False, "cutover": "2026-01-01T22:00:00+01:00"}
-    assert [run("migration", **given)["changed"] for _ in range(2)] == [True, False]
+    assert [run("migration", **given)["changed"] for _unused in range(2)] == [True, False]
     assert plane.do("get", "Migration", "mig", "demo-1")["spec"]["cutover"] == "2026-01-01T21:00:00Z"
 
 

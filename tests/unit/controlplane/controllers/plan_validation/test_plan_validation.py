@@ -394,7 +394,7 @@ def test_pvc_template_of_the_vm_comes_before_that_of_the_plan(bench: Bench) -> N
     bench.set(pvcNameTemplate="{{.Nope}}", vms=[{"name": "web", "pvcNameTemplate": "{{.TargetVmName}}-{{.DiskIndex}}"}])
     assert bench.found() == []
     bench.set(vms=[{"name": "Big App"}])
-    [_, problem] = bench.found()
+    [_unused, problem] = bench.found()
     assert problem["items"] == [
         " id:vm-Big App name:'Big App'  template:{{.Nope}} error:Template execution failed caused by: 'template: template:1:2: executing "
         "\"template\" at <.Nope>: can't evaluate field Nope in type v1beta1.PVCNameTemplateData'"

@@ -181,7 +181,7 @@ def test_ignored_nics_are_left_out_and_the_others_counted_on():
 
 def test_several_nads_of_one_network_are_dealt_out_in_turn():
     other = {**NAD, "name": "net-b"}
-    _, targets = base.networks(nics("a", "a", "a"), [NetworkPair("a", NAD), NetworkPair("a", other)])
+    _unused, targets = base.networks(nics("a", "a", "a"), [NetworkPair("a", NAD), NetworkPair("a", other)])
     assert [t["multus"]["networkName"] for t in targets] == ["tgt/net-a", "tgt/net-b", "tgt/net-a"]
 
 
