@@ -262,7 +262,7 @@ def _number(text: str) -> int | float:
 
 def render(template: str, variables: Mapping[str, Any]) -> str:
     """`template` with `variables` (field name -> str, int, float or bool) filled in. Raises TemplateError."""
-    nodes, _unused, _unused = _Reader(template).body()
+    nodes = _Reader(template).body()[0]
     return "".join(_render(node, template, variables) for node in nodes)
 
 

@@ -88,6 +88,12 @@ def serve(state: State) -> subprocess.Popen[bytes]:
     pytest.fail(f"the control plane did not start: {(state.run / 'controlplane.log').read_text()[-3000:]}")
 
 
+@pytest.fixture(scope="session")
+def serve_state() -> Callable[[State], subprocess.Popen[bytes]]:
+    """For tests that need a control plane of their own."""
+    return serve
+
+
 @dataclass(frozen=True)
 class Play:
     """One finished run of ansible-playbook."""
