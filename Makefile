@@ -53,6 +53,12 @@ molecule: setup ## Molecule scenarios, or one: make molecule SCENARIO=name
 build: setup ## the collection's archive, as it goes to Galaxy
 	@$(BIN)/ansible-galaxy collection build --force --output-path .build
 
+.PHONY: docs
+docs: setup ## pages of modules and roles, in .build/docs
+	@mkdir -p .build/docs
+	@$(BIN)/antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --output-format simplified-rst \
+	  --dest-dir .build/docs vmshift.mtv
+
 .PHONY: clean
 clean: ## remove what was built in this checkout (the cache outside stays)
 	rm -rf .build .venv .ansible
