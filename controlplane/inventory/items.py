@@ -52,8 +52,10 @@ class ProviderInventory:
         namespace, name = ref.get("namespace") or "", ref.get("name") or ""
         if self.type == "openshift" and not namespace and "/" in name:
             namespace, _unused, name = name.partition("/")
-        named = [item for item in self.collection(collection) if item["name"] == name]
-        return [item for item in named if not namespace or item.get("namespace", namespace) == namespace]
+        return [item for item in self.named(collection, name) if not namespace or item.get("namespace", namespace) == namespace]
+
+    def named(self, collection: str, name: str) -> list[Object]:
+        return [item for item in self.collection(collection) if item["name"] == name]
 
     def workload(self, vm_id: str) -> Object:
         """A VM with all that it refers to, as validation rules and builders get it. Raises KeyError."""
@@ -74,6 +76,7 @@ class Snapshot(ProviderInventory):
         self.collector = collector
         self._read: dict[str, list[Object]] = {name: [] for name in COLLECTIONS[self.type]}
         self._items: dict[str, dict[str, Object]] = {name: {} for name in COLLECTIONS[self.type]}
+        self._named: dict[str, dict[str, list[Object]]] = {name: {} for name in COLLECTIONS[self.type]}
         self._revisions: dict[str, int] = {}
 
     def collection(self, name: str) -> list[Object]:
@@ -81,6 +84,9 @@ class Snapshot(ProviderInventory):
 
     def item(self, collection: str, id: str) -> Object | None:
         return self._items[collection].get(id)
+
+    def named(self, collection: str, name: str) -> list[Object]:
+        return self._named[collection].get(name, [])
 
     def revision(self, vm_id: str) -> int:
         """How often the VM was seen changed; 1 for a new one, 0 for an unknown one."""
@@ -110,6 +116,9 @@ class Snapshot(ProviderInventory):
                 self._validate(new[id])
                 changes.append((name, new[id]))
         self._items[name] = new
+        self._named[name] = {}
+        for item in new.values():
+            self._named[name].setdefault(item["name"], []).append(item)
         if name == "vms":
             self._revisions = {id: revision for id, revision in self._revisions.items() if id in new}
         if name != "vms" or old.keys() - new.keys():

@@ -83,6 +83,7 @@ async def test_changed_vm_gets_a_new_revision_and_is_validated_again(inventory, 
         await until(lambda: told)
         assert (known.uid, "vms", None) in told
         assert [vm["name"] for vm in known.collection("vms")] == ["db"]
+        assert known.find("vms", {"name": "web"}) == []
         assert known.revision(web["id"]) == 0
     finally:
         watching.cancel()
