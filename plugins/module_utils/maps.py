@@ -182,15 +182,14 @@ def present(module: Any, cluster: Cluster, kind: str, key: str) -> dict[str, Any
     source = source_provider(cluster, params["source"], params["namespace"], check_mode=check_mode)
     destination = destination_provider(cluster, params["destination"], params["namespace"], check_mode=check_mode)
     pairs = PAIRS[kind](params["pairs"], provider_type(source))
-    known = exists(source) and exists(destination)
-    if known:
+    if exists(source) and exists(destination):
         _check_inventory(module, cluster, kind, pairs, source, destination)
     metadata = {k: params[k] for k in ("name", "namespace", "labels", "annotations") if params[k] is not None}
     spec = {
         "provider": {"source": object_reference(source), "destination": object_reference(destination)},
         "map": [{"source": p.source, "destination": p.destination} for p in pairs],
     }
-    result = ensure_present(cluster, {"kind": kind, "metadata": metadata, "spec": spec}, check_mode=check_mode, ask_server=known)
+    result = ensure_present(cluster, {"kind": kind, "metadata": metadata, "spec": spec}, check_mode=check_mode)
     outcome = {"changed": result.changed, "diff": result.diff, key: result.object}
     if params["wait"] and not check_mode:
         with reporting(changed=result.changed, diff=result.diff):

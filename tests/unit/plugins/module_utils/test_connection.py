@@ -155,6 +155,15 @@ def test_exec_plugin_gives_the_token(kube, tmp_path):
     assert kube.requests[0].headers["authorization"] == "Bearer from-exec"
 
 
+def test_api_key_wins_over_a_plugin_that_refreshes_its_token(kube):
+    kube.answer = lambda request, handler: kube.send(handler, 200, {})
+    status = '"status":{"token":"from-exec","expirationTimestamp":"2020-01-01T00:00:00Z"}'
+    credential = '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential",' + status + "}"
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "echo", "args": [credential], "interactiveMode": "Never"}}
+    connect(params(kubeconfig=kubeconfig(kube.url, user), api_key="mine")).request("GET", "/x")
+    assert kube.requests[0].headers["authorization"] == "Bearer mine"
+
+
 def test_missing_kubeconfig_is_named():
     with pytest.raises(ClusterError, match="kubeconfig /no/such/file does not exist"):
         connect(params(kubeconfig="/no/such/file"))

@@ -108,6 +108,40 @@ def test_an_old_failure_does_not_end_the_wait_for_new_credentials(plane, run, co
     assert run("provider", secret={"token": "good"}, **CLUSTER)["provider"]["status"]["conditions"][0]["type"] == "Ready"
 
 
+def test_an_old_success_does_not_end_the_wait_for_new_credentials(plane, run, conditions_of_status):
+    def decide(provider):
+        secret = plane.api.get("Secret", "mig", "old")
+        tried = (provider["metadata"].get("annotations") or {}).get("tried", "one")
+        if base64.b64decode(secret["data"]["token"]).decode() != tried:
+            return None  # not tried yet: the status stays as it was
+        version = secret["metadata"]["resourceVersion"]
+        return {**conditions_of_status(provider, "Ready", "InventoryCreated"), "secretResourceVersion": version}
+
+    plane.controller("Provider", decide)
+    run("provider", secret={"token": "one"}, **CLUSTER)
+    plane.later(2.0, "patch", "Provider", "mig", "old", {"metadata": {"annotations": {"tried": "two"}}})
+    rotated = run("provider", secret={"token": "two"}, **CLUSTER)
+    version = plane.do("get", "Secret", "mig", "old")["metadata"]["resourceVersion"]
+    assert rotated["provider"]["status"]["secretResourceVersion"] == version
+
+
+def test_no_secret_is_made_for_a_provider_that_the_server_refuses(plane, run):
+    refused = run("provider", secret={"token": "t"}, labels={"no such key!": "x"}, **CLUSTER)
+    assert refused["failed"]
+    assert "no such key!" in refused["msg"]
+    assert plane.do("list", "Secret", "mig") == []
+
+
+def test_a_secret_with_another_owner_stays(plane, run, connected):
+    run("provider", secret={"token": "t"}, **CLUSTER)
+    owners = plane.do("get", "Secret", "mig", "old")["metadata"]["ownerReferences"]
+    other = plane.make("ConfigMap", "other", "mig", "v1")
+    owners.append({"apiVersion": "v1", "kind": "ConfigMap", "name": "other", "uid": other["metadata"]["uid"]})
+    plane.do("patch", "Secret", "mig", "old", {"metadata": {"ownerReferences": owners}})
+    run("provider", name="old", namespace="mig", state="absent")
+    assert plane.do("find", "Secret", "mig", "old")
+
+
 def test_leaving_the_ca_out_removes_it(plane, run, connected):
     run("provider", secret={"token": "t", "ca_cert": "PEM"}, **CLUSTER)
     assert secret_data(plane)["ca.crt"] == "PEM"
