@@ -16,8 +16,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="controlplane", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     serving = commands.add_parser("serve", help="serve the API, the inventory and the controllers until SIGTERM")
-    serving.add_argument("--port", type=int, default=0, help="API server's port on 127.0.0.1; 0: the port of the last time, or a free one")
-    serving.add_argument("--inventory-port", type=int, default=0, help="Inventory service's port, likewise")
+    serving.add_argument("--port", type=_port, default=0, help="API server's port on 127.0.0.1; 0: that of the last time, or a free one")
+    serving.add_argument("--inventory-port", type=_port, default=0, help="Inventory service's port, likewise")
     serving.add_argument("--verbose", action="store_true", help="log each reconcile")
     stopping = commands.add_parser("stop", help="end the control plane that holds the state folder")
     stopping.add_argument("--timeout", type=float, default=30, help="seconds to wait for its end")
@@ -41,6 +41,13 @@ def main() -> int:
         print(f"controlplane: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 65536:
+        raise argparse.ArgumentTypeError(f"{number} is no port; give one from 1 to 65535, or 0")
+    return number
 
 
 if __name__ == "__main__":

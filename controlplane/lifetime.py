@@ -6,9 +6,11 @@ import fcntl
 import json
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.vmshift.mtv.controlplane.state import State
@@ -19,10 +21,27 @@ class StartError(Exception):
 
 
 @contextmanager
+def explained(state: State) -> Iterator[None]:
+    """What is wrong with the state folder, as a StartError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StartError(f"the store {state.store} cannot be used: {error}") from error
+    except OSError as error:
+        raise StartError(
+            f"cannot work in {state.root}: {error.filename or state.root}: {(error.strerror or str(error)).lower()}"
+        ) from error
+    except ValueError as error:
+        raise StartError(f"a file in {state.root} is damaged: {error}") from error
+
+
+@contextmanager
 def held(state: State) -> Iterator[None]:
     """Hold the state folder for this process; StartError when another control plane does. The kernel lets go when the process dies."""
-    state.prepare()
-    with (state.run / "lock").open("a+") as lock:
+    with explained(state):
+        state.prepare()
+        lock = (state.run / "lock").open("a+")
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -71,7 +90,23 @@ def read_endpoints(state: State) -> dict[str, Any]:
 
 
 def write_endpoints(state: State, endpoints: dict[str, Any]) -> None:
-    path = state.run / "endpoints.json"
+    write_json(state.run / "endpoints.json", endpoints)
+
+
+def read_ports(state: State) -> dict[str, int]:
+    """The ports of the last time; empty when there was none, or when nobody can tell."""
+    try:
+        return json.loads((state.run / "ports.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def write_ports(state: State, ports: dict[str, int]) -> None:
+    write_json(state.run / "ports.json", ports)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Whole or not at all: the process may be killed at any moment."""
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(endpoints, indent=2) + "\n")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
     partial.rename(path)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import signal
-from pathlib import Path
 
 from aiohttp import web
 
@@ -23,7 +21,7 @@ from ansible_collections.vmshift.mtv.controlplane.controllers.admission import w
 from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Manager
 from ansible_collections.vmshift.mtv.controlplane.inventory.cache import Inventory
 from ansible_collections.vmshift.mtv.controlplane.inventory.http import build_inventory_app, proxy_handler
-from ansible_collections.vmshift.mtv.controlplane.lifetime import StartError, held, write_endpoints
+from ansible_collections.vmshift.mtv.controlplane.lifetime import StartError, explained, held, read_ports, write_endpoints, write_ports
 from ansible_collections.vmshift.mtv.controlplane.seed import seed
 from ansible_collections.vmshift.mtv.controlplane.state import State
 from ansible_collections.vmshift.mtv.controlplane.version import VERSION
@@ -35,13 +33,15 @@ HOST = "127.0.0.1"
 async def serve(state: State, port: int = 0, inventory_port: int = 0) -> None:
     """Serve until SIGTERM or SIGINT. Ports of 0 mean those of the last time, so that a kubeconfig stays true, or free ones."""
     with held(state):
-        plane = ControlPlane(state)
+        with explained(state):
+            plane = ControlPlane(state)
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
         async with plane:
-            await plane.listen(port, inventory_port)
+            with explained(state):
+                await plane.listen(port, inventory_port)
             work = asyncio.create_task(plane.work())
             ending = asyncio.create_task(stopping.wait())
             await asyncio.wait({work, ending}, return_when=asyncio.FIRST_COMPLETED)
@@ -67,7 +67,8 @@ class ControlPlane:
         self._runners: list[web.AppRunner] = []
 
     async def __aenter__(self) -> ControlPlane:
-        seed(self.api, self.context.namespace)
+        with explained(self.state):
+            seed(self.api, self.context.namespace)
         return self
 
     async def __aexit__(self, *_unused: object) -> None:
@@ -77,7 +78,7 @@ class ControlPlane:
 
     async def listen(self, port: int, inventory_port: int) -> None:
         """Open both ports, write the kubeconfig and tell clients where to find them."""
-        last = self._last_ports()
+        last = read_ports(self.state)
         app = http.build_app(
             self.api,
             tokens=self.tokens,
@@ -87,7 +88,7 @@ class ControlPlane:
         port = await self._open(app, port, last.get("server", 0))
         inventory_app = build_inventory_app(self.inventory, self.tokens, self.api)
         inventory_port = await self._open(inventory_app, inventory_port, last.get("inventory", 0))
-        self._ports.write_text(json.dumps({"server": port, "inventory": inventory_port}))
+        write_ports(self.state, {"server": port, "inventory": inventory_port})
         server = f"https://{HOST}:{port}"
         pki.write_kubeconfig(self.state, server, self.tokens.admin)
         write_endpoints(
@@ -108,13 +109,6 @@ class ControlPlane:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(manager.run())
             tasks.create_task(self.inventory.watch_sources())
-
-    @property
-    def _ports(self) -> Path:
-        return self.state.run / "ports.json"
-
-    def _last_ports(self) -> dict[str, int]:
-        return json.loads(self._ports.read_text()) if self._ports.exists() else {}
 
     async def _open(self, app: web.Application, wanted: int, last: int) -> int:
         """Listen on the port asked for; else on that of the last time; else, if that is taken by now, on a free one."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ansible_collections.vmshift.mtv.controlplane import __main__ as command_line
 from ansible_collections.vmshift.mtv.controlplane import lifetime
 from ansible_collections.vmshift.mtv.controlplane.state import State
 
@@ -72,3 +75,52 @@ def test_folder_is_private_and_endpoints_go_with_the_holder(state: State) -> Non
         lifetime.write_endpoints(state, {"server": "https://127.0.0.1:1"})
         assert lifetime.read_endpoints(state)["server"] == "https://127.0.0.1:1"
     assert lifetime.read_endpoints(state) == {}
+
+
+def test_ports_are_remembered_and_a_damaged_memory_is_none(state: State) -> None:
+    state.prepare()
+    assert lifetime.read_ports(state) == {}
+    lifetime.write_ports(state, {"server": 6443, "inventory": 8443})
+    assert lifetime.read_ports(state) == {"server": 6443, "inventory": 8443}
+    (state.run / "ports.json").write_text('{"server": 64')
+    assert lifetime.read_ports(state) == {}
+
+
+def spoil_store(root: Path) -> None:
+    root.mkdir()
+    (root / "store.sqlite").write_bytes(b"no database " * 1000)
+
+
+def spoil_authority(root: Path) -> None:
+    (root / "pki").mkdir(parents=True)
+    for name in ("ca.crt", "ca.key"):
+        (root / "pki" / name).write_text("junk")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda root: root.write_text(""), "cannot work in {root}: {root}: file exists"),
+        (lambda root: root.parent.joinpath("state").symlink_to("/proc/none"), "cannot work in {root}: {root}"),
+        (lambda root: (root / "kubeconfig").mkdir(parents=True), "cannot work in {root}: "),
+        (spoil_store, "the store {root}/store.sqlite cannot be used: file is not a database"),
+        (spoil_authority, "a file in {root} is damaged: Unable to load PEM file"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_told_in_one_line(
+    state: State, spoil: Callable[[Path], None], sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoil(state.root)
+    monkeypatch.setattr(sys, "argv", ["controlplane", "serve", "--state", str(state.root)])
+    assert command_line.main() == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("controlplane: " + sentence.format(root=state.root))
+
+
+@pytest.mark.parametrize("port", ["65536", "-1", "http"])
+def test_a_number_that_is_no_port_is_refused(state: State, port: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(sys, "argv", ["controlplane", "serve", "--state", str(state.root), "--port", port])
+    with pytest.raises(SystemExit):
+        command_line.main()
+    assert port in capsys.readouterr().err
+    assert not state.root.exists()
