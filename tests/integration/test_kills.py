@@ -132,7 +132,7 @@ def retried(victim: Victim, lost: str, launch: Callable[..., Any], request_docum
         until(lambda: "Converting" in log_of(folder))
         assert victim.machines() == []
         victim.kill()
-        until(lambda: (folder / supervisor.EXIT_FILE).exists())
+        until((folder / supervisor.EXIT_FILE).exists)
         victim.start()
         until(victim.machines)
         victim.kill_and_start()

@@ -85,7 +85,7 @@ _VOLUME = obj(
         claimRef=OBJECT_REFERENCE,
         csi=open_obj("driver volumeHandle", driver=STRING, volumeHandle=STRING),
         nfs=obj("path server", path=STRING, readOnly=BOOLEAN, server=STRING),
-        nodeAffinity=obj(required=NODE_SELECTOR),
+        nodeAffinity=obj(**{"required": NODE_SELECTOR}),
         persistentVolumeReclaimPolicy=choice("Delete Recycle Retain", default="Retain"),
         storageClassName=STRING,
         volumeMode=_VOLUME_MODE,

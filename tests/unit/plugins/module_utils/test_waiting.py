@@ -163,8 +163,8 @@ def test_expired_version_lists_anew(kube, cluster):
         plans.items = [plan("one", READY)]
         return {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}}
 
-    first = iter([expired])
-    plans.next_event = lambda: next(first)()
+    events = [expired]
+    plans.next_event = lambda: events.pop()()
     assert ready(wait_for(cluster, [PLAN], ready, timeout=5)[PLAN])
     assert len([r for r in kube.requests if "watch" not in r.query]) == 2
 
