@@ -226,11 +226,9 @@ class PodReconciler(Reconciler):
 
     def _clear_leftovers(self) -> None:
         """See to it that processes of pods that are gone end, and that their folders go. Nobody has to wait for that."""
-        there = {entry.name for entry in os.scandir(self._state.pods)} - self._clearing.keys()
-        if not there:
-            return
-        for uid in there - {pod["metadata"]["uid"] for pod in self._api.list(self.kind)}:
-            self._clearing[uid] = asyncio.create_task(self._clear(uid))
+        for uid in {entry.name for entry in os.scandir(self._state.pods)} - self._clearing.keys():
+            if self._api.store.by_uid(uid) is None:
+                self._clearing[uid] = asyncio.create_task(self._clear(uid))
 
     async def _clear(self, uid: str) -> None:
         folder = self._state.pod(uid)
