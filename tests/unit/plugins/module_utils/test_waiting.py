@@ -163,8 +163,11 @@ def test_expired_version_lists_anew(kube, cluster):
         plans.items = [plan("one", READY)]
         return {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}}
 
+    def next_event():
+        return events.pop()()
+
     events = [expired]
-    plans.next_event = lambda: events.pop()()
+    plans.next_event = next_event
     assert ready(wait_for(cluster, [PLAN], ready, timeout=5)[PLAN])
     assert len([r for r in kube.requests if "watch" not in r.query]) == 2
 
