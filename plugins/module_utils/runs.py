@@ -122,6 +122,7 @@ def row(vm: Mapping[str, Any], over: bool = False) -> dict[str, Any]:
         "outcome": outcome,
         "phase": vm.get("phase") or "",
         "step": _step(steps, outcome),
+        "waiting_for": _current(steps).get("reason") if outcome == RUNNING else None,
         "target_name": vm.get("newName") or vm.get("targetName") or vm.get("name") or "",
         "started": vm.get("started"),
         "completed": vm.get("completed"),
@@ -155,7 +156,7 @@ def failure_report(plan: Object, migration: Object | None, rows: Sequence[Mappin
             reasons = _reasons(r["error"])
             lines.append("VM {} ({}) failed in step {}: {}".format(r["name"], r["id"], r["error"]["step"], reasons))
         elif r["outcome"] != SUCCEEDED:
-            at = " at step {}".format(r["step"]) if r["step"] else ""
+            at = f" at step {_standing(r)}" if r["step"] else ""
             lines.append("VM {} ({}): {}{}".format(r["name"], r["id"], r["outcome"], at))
         lines += ["  " + text for text in logs.get(r["id"], ())]
     for kind, obj in (("Plan", plan), ("Migration", migration)):
@@ -201,8 +202,12 @@ def _step(steps: Sequence[Mapping[str, Any]], outcome: str) -> str | None:
     if outcome == SUCCEEDED:
         return None
     failed = [s["name"] for s in steps if s.get("error")]
-    running = [s["name"] for s in steps if s.get("phase") == RUNNING]
-    return next(iter(failed + running), None)
+    return next(iter(failed), _current(steps).get("name"))
+
+
+def _current(steps: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The step that is being done: while it waits, for a volume say, it is Pending again, with a reason."""
+    return next((s for s in steps if s.get("phase") == RUNNING or (s.get("started") and not s.get("completed"))), {})
 
 
 def _error(vm: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -247,8 +252,12 @@ def _note(r: Mapping[str, Any]) -> str:
     if r["error"]:
         return "{}: {}".format(r["error"]["step"], _reasons(r["error"]))
     if r["outcome"] == RUNNING and r["step"]:
-        return r["step"]
+        return _standing(r)
     return "; ".join(r["warnings"])
+
+
+def _standing(r: Mapping[str, Any]) -> str:
+    return "{}: {}".format(r["step"], r["waiting_for"]) if r["waiting_for"] else r["step"]
 
 
 def _reasons(error: Mapping[str, Any]) -> str:

@@ -152,6 +152,9 @@ vms:
     step:
       description: The step that has failed or is being done, null for a VM that is done.
       type: str
+    waiting_for:
+      description: Why this step does not go on yet, for example that the target's storage has no room; null if nothing holds it up.
+      type: str
     target_name:
       description: Name of the VM on the target.
       type: str
@@ -180,6 +183,7 @@ vms:
       outcome: Succeeded
       phase: Completed
       step: null
+      waiting_for: null
       target_name: app1
       started: "2026-01-22T23:38:06Z"
       completed: "2026-01-22T23:39:10Z"
@@ -372,7 +376,7 @@ class Run:
             self.reread()
             if error.timed_out and caught_up(error.objects.get(error.target, {})):
                 said = f"{describe(migration)} has not ended within {self.params['wait_timeout']} s; it goes on."
-                raise self.failure(migration, said) from error
+                raise self.failure(error.objects.get(followed, migration), said) from error
             outcome, found = runs.outcome_of(self.plan or {}, migration), self.mirrored(migration)
             if found is None:
                 said = f"{describe(migration)} was deleted before it had ended."

@@ -117,6 +117,7 @@ def test_row_of_a_failed_vm():
         "outcome": "Failed",
         "phase": "Completed",
         "step": "DiskTransferV2v",
+        "waiting_for": None,
         "target_name": "app-12",
         "started": "2026-11-22T23:15:10Z",
         "completed": "2026-11-22T23:15:39Z",
@@ -184,6 +185,19 @@ def test_failure_report_names_vm_step_reason_log_and_conditions():
 def test_failure_report_says_where_unfinished_vms_stand():
     vm = {"name": "a", "id": "1", "started": "2026-11-22T23:15:10Z", "pipeline": [{"name": "DiskAllocation", "phase": "Running"}]}
     assert runs.failure_report(plan(), None, [runs.row(vm)], {}).splitlines()[0] == "VM a (1): Running at step DiskAllocation"
+
+
+def test_a_step_that_waits_is_told_with_its_reason():
+    steps = [
+        {"name": "Initialize", "phase": "Completed", "started": "2026-11-22T23:15:10Z", "completed": "2026-11-22T23:15:10Z"},
+        {"name": "DiskAllocation", "phase": "Pending", "started": "2026-11-22T23:15:10Z", "reason": "ProvisioningFailed; no room"},
+        {"name": "ImageConversion", "phase": "Pending"},
+    ]
+    row = runs.row({"name": "a", "id": "1", "started": "2026-11-22T23:15:10Z", "pipeline": steps})
+    assert (row["step"], row["waiting_for"]) == ("DiskAllocation", "ProvisioningFailed; no room")
+    said = runs.failure_report(plan(), None, [row], {}).splitlines()[0]
+    assert said == "VM a (1): Running at step DiskAllocation: ProvisioningFailed; no room"
+    assert runs.table([row])[1].endswith("DiskAllocation: ProvisioningFailed; no room")
 
 
 def test_a_plan_blocked_by_the_vms_it_has_migrated_is_told_from_other_conflicts():
