@@ -35,8 +35,6 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver.schemas.pods import 
 )
 
 _ACCESS_MODES = array(choice("ReadOnlyMany ReadWriteMany ReadWriteOnce ReadWriteOncePod"))
-# A field that is named as the first parameter of `obj` is.
-_NODE_AFFINITY = {"required": NODE_SELECTOR}
 _VOLUME_MODE = choice("Block Filesystem", default="Filesystem")
 _BYTES = string(format="byte")
 
@@ -87,7 +85,7 @@ _VOLUME = obj(
         claimRef=OBJECT_REFERENCE,
         csi=open_obj("driver volumeHandle", driver=STRING, volumeHandle=STRING),
         nfs=obj("path server", path=STRING, readOnly=BOOLEAN, server=STRING),
-        nodeAffinity=obj(**_NODE_AFFINITY),
+        nodeAffinity={"type": "object", "properties": {"required": NODE_SELECTOR}},
         persistentVolumeReclaimPolicy=choice("Delete Recycle Retain", default="Retain"),
         storageClassName=STRING,
         volumeMode=_VOLUME_MODE,
