@@ -25,6 +25,8 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.resources import path_
 
 #: After this long without any status about the present spec a controller is not slow but silent (some mistakes get no status at all).
 SILENCE_SECONDS = 60.0
+#: A cluster that cannot be reached for this long on end is not only restarting; it may be gone for good.
+OUTAGE_SECONDS = 900.0
 _WATCH_SECONDS = 60
 _HINT = "the objects it refers to (do they exist?) and the log of the forklift-controller pod"
 #: Answers that asking again does not change.
@@ -191,16 +193,17 @@ class _Observer:
         return True
 
     def _follow(self, group: tuple[str, str]) -> None:
-        pause = 0.5
+        pause, lost = 0.5, 0.0  # lost: since when the cluster cannot be read
         while not self._stop.is_set():
             try:
                 version = self._list(group)
-                self.trouble, pause = None, 0.5
+                self.trouble, pause, lost = None, 0.5, 0.0
                 while not self._stop.is_set():
                     version = self._watch(group, version)
                     self._stop.wait(0.1)  # a server that ends watches at once must not be hammered
             except ClusterError as error:
-                if error.status in _FINAL_STATUSES:
+                lost = lost or time.monotonic()
+                if error.status in _FINAL_STATUSES or time.monotonic() - lost > OUTAGE_SECONDS:
                     self._states.put(error)
                     return
                 self.trouble = error

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from ansible_collections.vmshift.mtv.plugins.module_utils import waiting
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import ClusterError
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import blocked, ready
 from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import Target, WaitError, wait_for, wait_gone, wait_ready
@@ -187,6 +188,20 @@ def test_an_outage_is_sat_out(kube, cluster):
 
     kube.answer = answer
     assert ready(wait_for(cluster, [PLAN], ready, timeout=20)[PLAN])
+
+
+def test_a_cluster_that_does_not_come_back_ends_the_wait(kube, cluster, monkeypatch):
+    monkeypatch.setattr(waiting, "OUTAGE_SECONDS", 1.0)
+    plans = Collection(kube, plan("one"))
+
+    def gone(request, handler):
+        handler.close_connection = True
+
+    plans.next_event = lambda: setattr(kube, "answer", gone)
+    begin = time.monotonic()
+    with pytest.raises(ClusterError, match="cannot be reached"):
+        wait_for(cluster, [PLAN], ready, timeout=60)
+    assert 1 < time.monotonic() - begin < 30
 
 
 def test_refusal_ends_the_wait(kube, cluster):
