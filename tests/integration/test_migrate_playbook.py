@@ -149,3 +149,27 @@ def test_a_wrong_key_in_the_request_is_told_with_its_path(
     refused = play(PLAYBOOK, {**variables, "migration_request": wrong}, fails=True)
     assert "source_provider" in refused.output
     assert "typ" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"vms": []}, "cold_migration_request.vms: the list is empty"),
+        ({"name": "Ein Plan"}, "cold_migration_request: name: this cannot be a name in Kubernetes"),
+        ({"target_namespace": "no_underscores"}, "cold_migration_request: target_namespace: this cannot be a name"),
+        ({"vms": [{"target_name": "x"}]}, "name, id, query"),
+    ],
+)
+def test_a_request_that_cannot_work_makes_nothing(
+    change: dict[str, Any],
+    said: str,
+    play: Callable[..., Any],
+    variables: dict[str, Any],
+    request_document: dict[str, Any],
+    objects: client.CustomObjectsApi,
+) -> None:
+    provider = {**request_document["source_provider"], "name": "never-made"}
+    refused = play(PLAYBOOK, {**variables, "migration_request": {**request_document, "source_provider": provider, **change}}, fails=True)
+    assert said in " ".join(refused.output.split())
+    providers = objects.list_namespaced_custom_object(*FORKLIFT, NAMESPACE, "providers")["items"]
+    assert "never-made" not in [p["metadata"]["name"] for p in providers]
