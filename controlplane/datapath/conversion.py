@@ -29,6 +29,7 @@ from typing import Any
 from ansible_collections.vmshift.mtv.controlplane.datapath import ova, tools, virt_v2v
 from ansible_collections.vmshift.mtv.controlplane.datapath.acceleration import libguestfs_environment
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import Mounts, NotMounted
+from ansible_collections.vmshift.mtv.controlplane.datapath.space import DiskFull, unless_full
 from ansible_collections.vmshift.mtv.controlplane.datapath.virt_v2v import ConversionFailed, Progress
 
 PROGRESS_FILE, RESULT_FILE, MESSAGE_FILE = "progress.json", "result.json", "termination-message"
@@ -65,7 +66,7 @@ def main() -> int:
     folder = Path(os.environ["VMSHIFT_POD_DIR"])
     try:
         result = asyncio.run(_until_terminated(folder))
-    except (ConversionFailed, tools.ToolMissing, NotMounted, ova.UnreadableAppliance) as error:
+    except (ConversionFailed, DiskFull, tools.ToolMissing, NotMounted, ova.UnreadableAppliance) as error:
         return _fail(folder, str(error))
     except OSError as error:
         return _fail(folder, f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
@@ -115,7 +116,7 @@ async def convert(request: Request, folder: Path) -> dict[str, Any]:
             write_json(folder / PROGRESS_FILE, {"stage": progress.stage, "disks": percents})
 
         run = virt_v2v.Run(appliance, output, changed, lambda line: print(line, flush=True))
-        guest = await run.run(_environment(scratch), request.deadline)
+        guest = await unless_full(run.run(_environment(scratch), request.deadline), {folder, *(volume.parent for volume in volumes)})
         _check_sizes(sizes, _current_sizes(volumes))
     for volume in volumes:
         with volume.open("rb") as file:
