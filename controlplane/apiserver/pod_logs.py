@@ -59,8 +59,7 @@ async def serve(
     """Stream the log. `current` gives the pod as it is now: following ends with it."""
     if path is None or not path.exists():
         if not wanted.follow and pod.get("status", {}).get("phase") not in _ENDED:
-            state = f'container "{container}" in pod "{pod["metadata"]["name"]}" is waiting to start: ContainerCreating'
-            raise bad_request(state)
+            raise bad_request(f'container "{container}" in pod "{pod["metadata"]["name"]}" is waiting to start: {_waiting(pod, container)}')
         path = None
     response = web.StreamResponse(headers={"Content-Type": "text/plain", **({"Warning": warning} if warning else {})})
     await response.prepare(request)
@@ -130,3 +129,11 @@ def _number(request: web.Request, name: str) -> int | None:
     if not text.isdigit():
         raise bad_request(f'{name}: Invalid value: "{text}": must be a number, 0 or greater')
     return int(text)
+
+
+def _waiting(pod: Object, container: str) -> str:
+    """In the words of a kubelet."""
+    statuses = pod.get("status", {}).get("containerStatuses") or ()
+    waits = [status["state"]["waiting"] for status in statuses if status["name"] == container and status.get("state", {}).get("waiting")]
+    reason = waits[0].get("reason", "") if waits else ""
+    return "trying and failing to pull image" if reason == "ErrImagePull" else reason or "ContainerCreating"

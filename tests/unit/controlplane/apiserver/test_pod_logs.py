@@ -69,6 +69,17 @@ async def test_following_ends_with_the_pod(client: Any, served: Any, log: Path) 
     assert await asyncio.wait_for(following, 5) == (200, "begin\nmiddle\nend\n")
 
 
+async def test_a_pod_that_does_not_start_says_why(client: Any, served: Any, log: Path) -> None:
+    for reason, said in (
+        ("ErrImagePull", "trying and failing to pull image"),
+        ("CreateContainerConfigError", "CreateContainerConfigError"),
+    ):
+        waiting = [{"name": "main", "state": {"waiting": {"reason": reason}}}]
+        served.api.patch("Pod", "team", "p", {"status": {"phase": "Pending", "containerStatuses": waiting}}, subresource="status")
+        _status, body = await client.call("GET", f"{POD}/log")
+        assert body["message"].endswith(f"is waiting to start: {said}")
+
+
 async def test_refusals_of_logs(client: Any, log: Path) -> None:
     status, body = await client.call("GET", f"{POD}/log")
     assert (status, body["message"]) == (400, 'container "main" in pod "p" is waiting to start: ContainerCreating')
