@@ -22,7 +22,7 @@ def measure(work: Path) -> Iterator[Measure]:
     with running(work / "state") as plane:
         costs = play(work, "costs", playbook(plane))
     of = {module: [cost for cost in costs if cost["name"] == module][1:] for module in MODULES}  # the first ones fill caches
-    client = median(seconds_of([sys.executable, "-c", "import kubernetes"])[1] for _ in range(ROUNDS))
+    client = median(seconds_of([sys.executable, "-c", "import kubernetes"])[1] for _unused in range(ROUNDS))
     yield Measure("import kubernetes, the official client", client, "CPU s")
     for what, unit in (("cpu", "CPU s"), ("wall", "s")):
         ping, k8s_info = (median(cost[what] for cost in of[module]) for module in (PING, K8S_INFO))
