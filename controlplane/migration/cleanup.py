@@ -1,6 +1,7 @@
 """Taking away what runs made: of a VM tried again, canceled, succeeded or archived; of a plan that is gone (facts 3.10).
 
-Nothing that a VirtualMachine of a succeeded migration needs is ever touched.
+Nothing that a VirtualMachine of a succeeded migration needs is ever touched. What a run made is known by its labels, in whatever
+namespace: the plan's target namespace may have been another one then.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ HELPERS = ("Secret", "ConfigMap")
 def after_success(api: Api, plan: Object, vm: Object) -> None:
     """What nobody needs once the VM is there. The conversion's pod stays for its log, unless the plan says otherwise."""
     wanted = labels.of_vm(plan, vm["id"])
-    _delete_pods(api, plan, {**wanted, labels.APP: labels.CONSUMER})
+    api.delete_all("Pod", None, {**wanted, labels.APP: labels.CONSUMER})
     if plan["spec"].get("deleteGuestConversionPod"):
         _delete_conversions(api, plan, wanted)
     for kind in HELPERS:
-        api.delete_all(kind, plan["spec"]["targetNamespace"], wanted)
+        api.delete_all(kind, None, wanted)
 
 
 def of_vm(api: Api, plan: Object, vm: Object, *, succeeded: bool) -> bool:
@@ -37,15 +38,14 @@ def of_vm(api: Api, plan: Object, vm: Object, *, succeeded: bool) -> bool:
     True when nothing is left; False while something is still on its way out: a pod may go on writing until then.
     """
     wanted = labels.of_vm(plan, vm["id"])
-    namespace = plan["spec"]["targetNamespace"]
     _delete_conversions(api, plan, wanted)
-    _delete_pods(api, plan, wanted)
-    left = api.list("Pod", namespace, wanted)
+    api.delete_all("Pod", None, wanted)
+    left = api.list("Pod", None, wanted)
     if not succeeded and _deletes_failed(plan, vm):
         for kind in TARGET:
-            left += _delete_target(api, kind, namespace, wanted)
+            left += _delete_target(api, kind, wanted)
     for kind in HELPERS:
-        api.delete_all(kind, namespace, wanted)
+        api.delete_all(kind, None, wanted)
     left += ova_store.remove(api, plan, vm["id"])
     return not left
 
@@ -54,21 +54,17 @@ def _deletes_failed(plan: Object, vm: Object) -> bool:
     return bool(plan["spec"].get("deleteVmOnFailMigration") or vm.get("deleteVmOnFailMigration"))
 
 
-def _delete_target(api: Api, kind: str, namespace: str, wanted: dict[str, str]) -> list[Object]:
+def _delete_target(api: Api, kind: str, wanted: dict[str, str]) -> list[Object]:
     propagation = "Foreground" if kind == "VirtualMachine" else "Background"
-    for obj in api.list(kind, namespace, wanted):
+    for obj in api.list(kind, None, wanted):
         _delete(api, obj, propagation)
-    return api.list(kind, namespace, wanted)
+    return api.list(kind, None, wanted)
 
 
 def _delete_conversions(api: Api, plan: Object, wanted: dict[str, str]) -> None:
     """The Conversions and their pods."""
     api.delete_all("Conversion", plan["metadata"]["namespace"], {**wanted, labels.APP: labels.VIRT_V2V})
-    _delete_pods(api, plan, {**wanted, labels.APP: labels.VIRT_V2V})
-
-
-def _delete_pods(api: Api, plan: Object, wanted: dict[str, str]) -> None:
-    api.delete_all("Pod", plan["spec"]["targetNamespace"], wanted)
+    api.delete_all("Pod", None, {**wanted, labels.APP: labels.VIRT_V2V})
 
 
 def _delete(api: Api, obj: Object, propagation: str = "Background") -> None:

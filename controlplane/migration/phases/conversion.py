@@ -55,8 +55,11 @@ def _pod(work: VmRun) -> Object | None:
     if pod is None or not _succeeded(pod):
         if conversion is None:
             raise PhaseError("The Conversion of this VM is gone.")
-        if conversion.get("status", {}).get("phase") == "Failed":
+        phase = conversion.get("status", {}).get("phase")
+        if phase == "Failed":
             raise PhaseError(conversion["status"]["message"])
+        if pod is None and phase == "Succeeded":
+            raise PhaseError(f"The conversion pod is not in namespace {work.namespace} (any more); the disks may not be complete.")
     return pod
 
 

@@ -122,6 +122,21 @@ def test_a_conversion_pod_that_somebody_deletes_fails_its_vm(world):
     assert world.vm()["error"]["reasons"] == ["The conversion has failed: conversion pod not found"]
 
 
+def test_another_target_namespace_meanwhile_ends_the_run_and_the_next_one_leaves_nothing_behind(world):
+    world.plan()
+    world.migration()
+    world.run(lambda: world.vm()["phase"] == "ConvertGuest")
+    plan = world.get("Plan", "p")
+    world.api.update({**plan, "spec": {**plan["spec"], "targetNamespace": "elsewhere"}})
+    world.run(world.ended)
+    assert world.vm()["error"]["reasons"] == ["The conversion pod is not in namespace elsewhere (any more); the disks may not be complete."]
+    assert world.count("VirtualMachine") == 0
+    world.migration("again")
+    world.run(lambda: "Succeeded" in world.conditions("Plan", "p"))
+    assert world.count("VirtualMachine", "elsewhere") == 1
+    assert [world.count(kind, TARGET) for kind in ("Pod", "DataVolume", "PersistentVolumeClaim", "Secret", "ConfigMap")] == [0] * 5
+
+
 def test_a_data_volume_that_fails_is_noticed(world):
     world.refusing = True
     world.plan()
