@@ -61,15 +61,11 @@ def guest_ova(folder: Path, kind: str = "tiny", name: str = "lab-guest") -> Fact
 
 
 def place(source: Path, target: Path) -> None:
-    """A hard link where the file systems allow it, else a copy; the target is never half-written."""
+    """A copy, which may be broken in a rehearsal without harm to the cache; never half-written."""
     if target.exists() and target.stat().st_size == source.stat().st_size and target.stat().st_mtime_ns == source.stat().st_mtime_ns:
         return
     partial = target.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
-    try:
-        os.link(source, partial)
-    except OSError:
-        shutil.copy2(source, partial)
+    shutil.copy2(source, partial)
     partial.rename(target)
 
 

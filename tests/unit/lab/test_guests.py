@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import tarfile
 from pathlib import Path
@@ -31,6 +32,18 @@ def unpacked(archive: Path, folder: Path) -> list[str]:
 def test_export_has_descriptor_first_then_manifest_then_disks(exported: tuple[guests.Facts, Path], tmp_path: Path) -> None:
     facts, _unused = exported
     assert unpacked(Path(facts.ova), tmp_path) == ["guest-a.ovf", "guest-a.mf", "guest-a-disk1.vmdk", "guest-a-disk2.vmdk"]
+
+
+def test_an_export_that_is_broken_leaves_the_cache_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VMSHIFT_CACHE", str(tmp_path / "cache"))
+    built = tmp_path / "cache/guests" / f"{guests.recipe_key('tiny')}-a"
+    built.mkdir(parents=True)
+    (built / "a.ova").write_bytes(b"whole")
+    facts = {"name": "a", "ova": "a.ova", "payload": "", "mac": "", "data_disk_sha256": "", "data_disk_bytes": 0}
+    (built / "facts.json").write_text(json.dumps(facts))
+    exported = Path(guests.guest_ova(tmp_path / "export", "tiny", "a").ova)
+    exported.write_bytes(b"who")
+    assert Path(guests.guest_ova(tmp_path / "export", "tiny", "a").ova).read_bytes() == b"whole"
 
 
 def test_manifest_has_the_true_checksums(exported: tuple[guests.Facts, Path], tmp_path: Path) -> None:
