@@ -53,6 +53,10 @@ molecule: setup ## Molecule scenarios, or one: make molecule SCENARIO=name
 build: setup ## the collection's archive, as it goes to Galaxy
 	@$(BIN)/ansible-galaxy collection build --force --output-path .build
 
+.PHONY: bench
+bench: setup ## measure speed and size; one measurement: make bench NAME=api
+	@$(BIN)/python tests/bench/run.py $(NAME)
+
 .PHONY: docs
 docs: setup ## pages of modules and roles, in .build/docs
 	@mkdir -p .build/docs

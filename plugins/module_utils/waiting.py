@@ -98,7 +98,8 @@ def wait_for(
     begin = time.monotonic()
 
     def next_limit() -> float:
-        quiet = silence and all(not caught_up(seen[t]) for t in waiting if t in seen) and bool(seen)
+        # A cluster out of reach is not silent: what it would say is not known.
+        quiet = silence and not observer.trouble and all(t in seen and not caught_up(seen[t]) for t in waiting)
         return min(timeout, silence) if quiet else timeout
 
     with _Observer(cluster, wanted) as observer:

@@ -190,6 +190,25 @@ def test_an_outage_is_sat_out(kube, cluster):
     assert ready(wait_for(cluster, [PLAN], ready, timeout=20)[PLAN])
 
 
+def test_an_outage_is_not_silence(kube, cluster):
+    """The object had no status when the cluster went out of reach, for longer than silence may last."""
+    plans = Collection(kube, plan("one"))
+    working = kube.answer
+    listed = []
+
+    def answer(request, handler):
+        if request.query.get("watch") or 0 < len(listed) < 3:
+            listed.append(request)
+            handler.close_connection = True
+            if len(listed) == 3:
+                plans.items = [plan("one", READY)]
+        else:
+            working(request, handler)
+
+    kube.answer = answer
+    assert ready(wait_for(cluster, [PLAN], ready, timeout=30, silence=0.3)[PLAN])
+
+
 def test_a_cluster_that_does_not_come_back_ends_the_wait(kube, cluster, monkeypatch):
     monkeypatch.setattr(waiting, "OUTAGE_SECONDS", 1.0)
     plans = Collection(kube, plan("one"))
