@@ -9,6 +9,7 @@ MTV says nothing at all about some of these mistakes (an unknown VM beside a kno
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from ansible_collections.vmshift.mtv.plugins.module_utils import selection
@@ -22,6 +23,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
 )
 from ansible_collections.vmshift.mtv.plugins.module_utils.inventory_service import InventoryError, InventoryService
 from ansible_collections.vmshift.mtv.plugins.module_utils.mapping import gaps
+from ansible_collections.vmshift.mtv.plugins.module_utils.placement import Placement
 from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import duplicate_targets, reference, referenced
 from ansible_collections.vmshift.mtv.plugins.module_utils.references import destination_provider, exists, source_provider
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import describe, get
@@ -90,22 +92,30 @@ class Needs:
         elif late:
             self._problem(f"{describe(late[0])} is not ready: {describe_conditions(conditions_of(late[0]))}.")
 
-    def choose(self, entries: list[Any] | None, links: Links) -> Choice | None:
-        """The VMs that `entries` (as plan_spec.selectors returns them) mean in the inventory of the source."""
+    def choose(self, entries: list[Any] | None, exclude: list[Any], links: Links) -> Choice | None:
+        """The VMs that `entries` without `exclude` (both as plan_spec returns them) mean in the inventory of the source."""
         if entries is None:
             return None
         if links.source is None:
             raise TalkError("vms: give source too; the plan has no source provider.")
         if not exists(links.source):
             return self._unresolved(entries, "the source provider does not exist yet")
+        source_type = provider_type(links.source)
         try:
-            inventory = self._inventory(links.source)
+            selection.require_known_words("vms", entries, source_type)
+            selection.require_known_words("exclude", exclude, source_type)
+        except selection.SelectionError as error:
+            raise TalkError(f"{error}.") from error
+        service = InventoryService(self.cluster, self.params["inventory_url"], self.namespace)
+        try:
+            inventory = self._inventory(service, links.source)
         except InventoryError as error:
             if not (self.check_mode and error.not_ready):
                 raise
             return self._unresolved(entries, str(error).rstrip("."))
+        placement = Placement(source_type, inventory, partial(service.get, links.source))
         try:
-            chosen = selection.resolve(entries, inventory)
+            chosen = selection.resolve(entries, inventory, exclude=exclude, placement=placement, warn=self.cluster.warn)
         except selection.SelectionError as error:
             raise TalkError(f"The VMs of the plan are not clear. Inventory of {describe(links.source)}: {error}.") from error
         clash = duplicate_targets(chosen)
@@ -133,8 +143,7 @@ class Needs:
             if found is None:
                 self._problem(f"The plan needs the {kind} {where['namespace']}/{where['name']}, which does not exist.")
 
-    def _inventory(self, source: Mapping[str, Any]) -> list[dict[str, Any]]:
-        service = InventoryService(self.cluster, self.params["inventory_url"], self.namespace)
+    def _inventory(self, service: InventoryService, source: Mapping[str, Any]) -> list[dict[str, Any]]:
         try:
             return service.get(source, "vms")
         except InventoryError as error:
@@ -153,13 +162,13 @@ class Needs:
         return found or {"kind": kind, "metadata": where, "spec": {}}
 
     def _unresolved(self, entries: list[Any], why: str) -> Choice:
-        """Check mode without an inventory: the VMs as they are given; queries stay out."""
+        """Check mode without an inventory: the VMs as they are given; those without name and id stay out."""
         self.cluster.warn(f"The VMs were not looked up: {why}.")
         named = [{"name": entry} if isinstance(entry, str) else entry for entry in entries]
         vms: list[dict[str, Any]] = [
             {"id": vm.get("id"), "name": vm.get("name"), "overrides": {key: vm[key] for key in vm if key not in selection.SELECTOR_KEYS}}
             for vm in named
-            if not vm.get("query")
+            if "name" in vm or "id" in vm
         ]
         return Choice(vms, [])
 

@@ -17,6 +17,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import TalkError
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import MIGRATION_TYPES, TARGET_POWER_STATES
 from ansible_collections.vmshift.mtv.plugins.module_utils.naming import is_dns1123_subdomain
+from ansible_collections.vmshift.mtv.plugins.module_utils.selection import SELECTOR_KEYS
 
 _STR: dict[str, Any] = {"type": "str"}
 _BOOL: dict[str, Any] = {"type": "bool"}
@@ -91,7 +92,11 @@ VM_OPTIONS: dict[str, Any] = {
     "target_power_state": _POWER_STATE,
     "volume_name_template": _STR,
 }
-SELECTOR_OPTIONS: dict[str, Any] = {"name": _STR, "id": _STR, "namespace": _STR, "query": _STR}
+#: Which VMs an entry means; all that it gives must hold.
+SELECTOR_OPTIONS: dict[str, Any] = {
+    **dict.fromkeys(SELECTOR_KEYS, _STR),
+    "power_state": {"type": "str", "choices": ["on", "off", "suspended"]},
+}
 
 _SPELLING = {"preserve_static_ips": "preserveStaticIPs"}
 
@@ -119,26 +124,30 @@ def selectors(vms: Sequence[Any]) -> list[Any]:
     """The entries of `vms`, checked and with the types of their options; strings stay strings. Raises InvalidRequest."""
     if not vms:
         raise InvalidRequest("vms: the list is empty; name at least one VM.")
+    return _entries("vms", vms, {**SELECTOR_OPTIONS, **VM_OPTIONS})
+
+
+def exclusions(exclude: Sequence[Any]) -> list[Any]:
+    """The entries of `exclude`, as `selectors` returns those of `vms`. Raises InvalidRequest."""
+    return _entries("exclude", exclude, SELECTOR_OPTIONS)
+
+
+def _entries(option: str, entries: Sequence[Any], accepted: Mapping[str, Any]) -> list[Any]:
     checked: list[Any] = []
-    for index, entry in enumerate(vms):
+    validator = ArgumentSpecValidator(accepted, required_one_of=[list(SELECTOR_OPTIONS)])
+    for index, entry in enumerate(entries):
         if isinstance(entry, str):
             checked.append(entry)
             continue
         if not isinstance(entry, Mapping):
-            raise InvalidRequest(f"vms[{index}]: give the name or id of a VM, or a dictionary; this is {entry!r}.")
-        unknown = sorted(set(entry) - set(SELECTOR_OPTIONS) - set(VM_OPTIONS))
+            raise InvalidRequest(f"{option}[{index}]: give the name or id of a VM, or a dictionary; this is {entry!r}.")
+        unknown = sorted(map(str, set(entry) - set(accepted)))
         if unknown:
-            accepted = ", ".join([*SELECTOR_OPTIONS, *VM_OPTIONS])
-            raise InvalidRequest(f"vms[{index}]: unknown option {unknown[0]!r}; accepted are {accepted}.")
-        validator = ArgumentSpecValidator(
-            {**SELECTOR_OPTIONS, **VM_OPTIONS},
-            mutually_exclusive=[("id", "query"), ("name", "query")],
-            required_one_of=[("name", "id", "query")],
-        )
+            raise InvalidRequest(f"{option}[{index}]: unknown option {unknown[0]!r}; accepted are {', '.join(accepted)}.")
         result = validator.validate(dict(entry))
         if result.error_messages:
-            raise InvalidRequest(f"vms[{index}]: {result.error_messages[0]}.")
-        given = {option: value for option, value in result.validated_parameters.items() if value is not None}
+            raise InvalidRequest(f"{option}[{index}]: {result.error_messages[0]}.")
+        given = {key: value for key, value in result.validated_parameters.items() if value is not None}
         _check_target_name(given, index)
         checked.append(given)
     return checked

@@ -13,8 +13,8 @@ author:
   - vmshift contributors (@vmshift)
 description:
   - Makes, changes, archives or removes a C(Plan) of the Migration Toolkit for Virtualization (MTV, Forklift).
-  - The virtual machines are found in MTV's inventory of the source provider by name, id or query. A name that does not exist or is not
-    unique is an error, which lists candidates; nothing is left out silently.
+  - The virtual machines are found in MTV's inventory of the source provider by name, folder, tag, query and more. A name that does not
+    exist or is not unique is an error, which lists candidates; nothing is left out silently.
   - Everything the plan refers to is checked before anything is written, and that the maps cover the networks and storages of the VMs,
     because MTV says nothing at all about some of these mistakes.
   - Then it waits until MTV has validated the plan. It does not start the migration; the module M(vmshift.mtv.migration) does.
@@ -54,11 +54,22 @@ options:
   vms:
     description:
       - The virtual machines. Required when the plan does not exist yet.
-      - Each entry is a name or id, or a dictionary with exactly one of C(name), C(id) (both may be given when they agree) and C(query),
-        optionally C(namespace) (of the VM, for sources of type openshift), and any of the options below for the VMs it means.
+      - Each entry is a name or id, or a dictionary with one or more of the words C(name), C(id), C(path), C(namespace), C(folder),
+        C(cluster), C(host), C(datastore), C(tag), C(power_state), C(regex) and C(query), and any of the options below for the VMs it means.
+        The entry means the VMs that all its words hold for. An entry that means no VM is an error, and so is a C(name) or C(path) that
+        several VMs have.
+      - C(path) - where the VM is in the inventory, such as V(/DC/vm/prod/web01), or the end of that without a slash before it, such as
+        V(prod/web01). For sources of type ova the path of the OVA file.
+      - C(folder) - a folder (source vSphere) with all folders in it; a datacenter counts as a folder. C(cluster), C(host) - where the VM
+        runs (vSphere, oVirt, Hyper-V). C(datastore) - a datastore or storage domain that one of its disks is on (vSphere, oVirt,
+        Hyper-V). Each is given by id, name or path.
+      - C(tag) - a tag, by name or as C(category:name) with the category's id, which is what the inventory has (vSphere), or by name
+        (OpenStack).
+      - C(power_state) - V(on), V(off) or V(suspended) (all sources but OVA). C(namespace) - of the VM (source OpenShift).
+      - C(regex) - a regular expression of Python that the whole name matches.
       - C(query) is a JMESPath expression over the VMs of the inventory, in the keys that M(vmshift.mtv.inventory_info) shows. An expression
         that begins with C([) filters the list of VMs, such as C([?powerState=='poweredOff']); any other is a condition on each VM, such
-        as C(starts_with(name, 'web-'\) && memoryMB > `2048`). A query that matches no VM is an error.
+        as C(starts_with(name, 'web-'\) && memoryMB > `2048`).
       - A VM that several entries mean is listed once, and of an option that several of them give the last one counts.
       - C(target_name) - name of the VM on the target; V(auto)matic when not given.
       - C(target_power_state) - V(on), V(off) or V(auto), instead of O(target_power_state).
@@ -69,6 +80,12 @@ options:
       - C(instance_type) - name of the C(VirtualMachineInstancetype) to use.
       - C(pvc_name_template), C(volume_name_template), C(network_name_template), C(delete_vm_on_fail_migration), C(migrate_shared_disks),
         C(enable_nested_virtualization), C(rdm_as_lun), C(scsi_reservation) - instead of the options of the plan.
+    type: list
+    elements: raw
+  exclude:
+    description:
+      - Virtual machines to leave out of O(vms), also those that O(vms) names. Entries in the same words, without options.
+      - A name leaves out all VMs that have it. An entry that means no VM of the inventory is a warning.
     type: list
     elements: raw
   target_namespace:
@@ -243,6 +260,24 @@ EXAMPLES = r"""
     vms:
       - query: powerState == 'poweredOff' && starts_with(name, 'old-')
 
+- name: Plan the migration of a folder's web servers, except those that must stay
+  vmshift.mtv.plan:
+    name: web
+    namespace: openshift-mtv
+    source: vcenter
+    network_map: datacenter
+    storage_map: datacenter
+    target_namespace: web
+    vms:
+      - folder: /DC1/vm/prod
+        regex: web-[0-9]+
+      - name: web-01
+        target_power_state: "on"
+    exclude:
+      - tag: stays
+      - folder: prod/appliances
+        power_state: suspended
+
 - name: Keep the plan as a record
   vmshift.mtv.plan:
     name: appliances
@@ -279,7 +314,7 @@ plan:
           category: Required
           message: The migration plan is ready.
 vms:
-  description: The virtual machines that O(vms) means, each once, in the order of their first mention.
+  description: The virtual machines that O(vms) means without those of O(exclude), each once, in the order of their first mention.
   returned: when O(vms) is given
   type: list
   elements: dict
@@ -363,7 +398,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
 from ansible_collections.vmshift.mtv.plugins.module_utils.naming import is_dns1123_subdomain
 from ansible_collections.vmshift.mtv.plugins.module_utils.options import INVENTORY, OBJECT, WAIT
 from ansible_collections.vmshift.mtv.plugins.module_utils.plan_needs import Choice, Links, Needs
-from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import PLAN_OPTIONS, InvalidRequest, plan_spec, selectors
+from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import PLAN_OPTIONS, InvalidRequest, exclusions, plan_spec, selectors
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import Result, describe, ensure_absent, ensure_present, get
 from ansible_collections.vmshift.mtv.plugins.module_utils.runs import blocks_start, own_conflict
 from ansible_collections.vmshift.mtv.plugins.module_utils.selection import HAS_JMESPATH
@@ -373,11 +408,12 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import WaitErr
 class Task:
     """One run of the module with `state: present`."""
 
-    def __init__(self, module: AnsibleModule, cluster: Cluster, entries: list[Any] | None) -> None:
+    def __init__(self, module: AnsibleModule, cluster: Cluster, entries: list[Any] | None, exclude: list[Any]) -> None:
         self.params = module.params
         self.check_mode = module.check_mode
         self.cluster = cluster
         self.entries = entries
+        self.exclude = exclude
         self.namespace = module.params["namespace"]
         self.current = get(cluster, "Plan", self.namespace, module.params["name"])
 
@@ -386,7 +422,7 @@ class Task:
         needs = Needs(self.cluster, self.params, self.check_mode)
         links = needs.links(self.current)
         needs.await_links(links)
-        choice = needs.choose(self.entries, links)
+        choice = needs.choose(self.entries, self.exclude, links)
         if choice:
             needs.refuse_gaps(links, choice)
         manifest = self.manifest(links, choice)
@@ -492,7 +528,9 @@ def main() -> None:
             "network_map": {"type": "raw"},
             "storage_map": {"type": "raw"},
             "vms": {"type": "list", "elements": "raw"},
+            "exclude": {"type": "list", "elements": "raw"},
         },
+        required_by={"exclude": "vms"},
         required_together=[("conversion_temp_storage_class", "conversion_temp_storage_size")],
         supports_check_mode=True,
     )
@@ -500,12 +538,13 @@ def main() -> None:
         run_module(module, lambda cluster: absent(module, cluster))
     try:
         entries = None if module.params["vms"] is None else selectors(module.params["vms"])
+        exclude = exclusions(module.params["exclude"] or [])
         check_names(module.params)
     except InvalidRequest as error:
         module.fail_json(msg=str(error))
-    if any(isinstance(entry, dict) and "query" in entry for entry in entries or []) and not HAS_JMESPATH:
-        module.fail_json(msg=missing_required_lib("jmespath", reason="for query in vms"))
-    run_module(module, lambda cluster: Task(module, cluster, entries).run())
+    if any(isinstance(entry, dict) and "query" in entry for entry in [*(entries or []), *exclude]) and not HAS_JMESPATH:
+        module.fail_json(msg=missing_required_lib("jmespath", reason="for query in vms and exclude"))
+    run_module(module, lambda cluster: Task(module, cluster, entries, exclude).run())
 
 
 def check_names(params: Mapping[str, Any]) -> None:

@@ -31,6 +31,8 @@ def shape(options):
 
 def test_options_of_a_vm_are_those_of_the_plan_module():
     assert shape(REQUEST["vms"]["options"]) == shape({**plan_spec.SELECTOR_OPTIONS, **plan_spec.VM_OPTIONS})
+    assert shape(REQUEST["exclude"]["options"]) == shape(plan_spec.SELECTOR_OPTIONS)
+    assert REQUEST["vms"]["required_one_of"] == REQUEST["exclude"]["required_one_of"] == [list(plan_spec.SELECTOR_OPTIONS)]
 
 
 def test_options_of_the_plan_are_those_of_the_plan_module():

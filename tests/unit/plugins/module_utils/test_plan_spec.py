@@ -92,9 +92,9 @@ def test_unquoted_on_and_off_of_yaml_are_power_states():
     [
         ([], "vms: the list is empty"),
         (["ok", 3], r"vms\[1\]: give the name or id of a VM, or a dictionary; this is 3"),
-        ([{"nmae": "a"}], r"vms\[0\]: unknown option 'nmae'; accepted are name, id, namespace, query, "),
-        ([{}], r"vms\[0\]: one of the following is required: name, id, query"),
-        ([{"name": "a", "query": "b"}], r"vms\[0\]: parameters are mutually exclusive: name\|query"),
+        ([{"nmae": "a"}], r"vms\[0\]: unknown option 'nmae'; accepted are name, id, path, "),
+        ([{}], r"vms\[0\]: one of the following is required: name, id, path, namespace, folder, "),
+        ([{"power_state": "of"}], r"vms\[0\]: value of power_state must be one of: on, off, suspended, got: of"),
         ([{"name": "a", "target_power_state": "of"}], r"vms\[0\]: value of target_power_state must be one of: on, off, auto, got: of"),
         ([{"name": "a", "hooks": [{"step": "Pre", "hook": "h"}]}], r"vms\[0\]: value of step must be one of: PreHook, PostHook"),
         ([{"name": "a", "target_name": "App_1"}], r"vms\[0\]: target_name 'App_1' cannot be a VM's name"),
@@ -109,3 +109,12 @@ def test_two_vms_cannot_get_one_name():
     vms = [{"name": n, "overrides": {"target_name": t} if t else {}} for n, t in [("a", "x"), ("b", None), ("c", "x")]]
     assert plan_spec.duplicate_targets(vms) == "vms: 'a' and 'c' would both be named 'x' (target_name): give each its own."
     assert plan_spec.duplicate_targets(vms[:2]) is None
+
+
+def test_exclusions_take_no_options_of_vms():
+    assert plan_spec.exclusions([]) == []
+    assert plan_spec.exclusions(["a", {"tag": "t", "power_state": True}]) == ["a", {"tag": "t", "power_state": "on"}]
+    with pytest.raises(InvalidRequest, match=r"exclude\[0\]: unknown option 'target_name'; accepted are name, id, path, "):
+        plan_spec.exclusions([{"name": "a", "target_name": "b"}])
+    with pytest.raises(InvalidRequest, match=r"exclude\[1\]: one of the following is required"):
+        plan_spec.exclusions(["a", {}])

@@ -112,7 +112,8 @@ def test_bad_queries(query, text):
 
 
 def test_an_entry_must_say_which_vm():
-    assert failure([{"target_name": "x"}]) == failure([""]) == "vms[0]: give one of name, id or query"
+    assert failure([{"target_name": "x"}]) == "vms[0]: give one or more of name, id, path, regex, query, namespace"
+    assert failure([""]) == failure([{"name": ""}]) == "vms[0]: name is empty"
 
 
 def test_many_problems_are_cut():

@@ -99,6 +99,11 @@ def test_check_mode_without_providers_and_maps_warns(plane, run):
         ({"vms": ["ap"]}, "vms[0]: there is no VM 'ap' (did you mean 'app'?)"),
         ({"vms": [{"nmae": "app"}]}, "vms[0]: unknown option 'nmae'"),
         ({"vms": []}, "vms: the list is empty"),
+        ({"vms": ["app", {"folder": "prod"}]}, "vms[1]: 'folder' is not known for providers of type ova; known are name, id, path, "),
+        ({"exclude": [{"tag": "x"}]}, "exclude[0]: 'tag' is not known for providers of type ova; known are name, id, path, "),
+        ({"exclude": [{"target_name": "x"}]}, "exclude[0]: unknown option 'target_name'; accepted are name, id, path, "),
+        ({"exclude": ["app"]}, "exclude leaves none of the 1 VMs"),
+        ({"vms": [{"regex": "x.*"}]}, "vms[0]: regex 'x.*' matches none of the 2 VMs"),
         ({"vms": ["app", {"name": "db", "target_name": "x"}, {"name": "app", "target_name": "x"}]}, "would both be named 'x'"),
         ({"source": "sr"}, "source: the provider mig/sr does not exist; in the namespace mig there are src (ova)."),
         ({"network_map": "nope"}, "network_map: the NetworkMap mig/nope does not exist."),
@@ -245,3 +250,35 @@ def test_archiving_needs_no_other_option_and_waits(world, run, conditions_of_sta
     done = run("plan", name="demo", namespace="mig", archived=True, wait_timeout=10)
     assert done["changed"] and done["plan"]["status"]["conditions"][0]["type"] == "Archived"
     assert not run("plan", name="demo", namespace="mig", archived=True, wait_timeout=10)["changed"]
+
+
+def test_exclude_needs_vms(plane, run):
+    failed = run("plan", name="demo", namespace="mig", exclude=["app"])
+    assert failed["failed"] and "missing parameter(s) required by 'exclude': vms" in failed["msg"]
+
+
+def test_vms_are_chosen_by_pattern_and_left_out_by_name(world, run):
+    made = run("plan", **{**GIVEN, "vms": [{"regex": "a.*|d.*"}], "exclude": [{"regex": "d."}, "nothing"]})
+    assert [vm["name"] for vm in made["vms"]] == ["app"]
+    said = [w if isinstance(w, str) else w["event"]["msg"] for w in made["warnings"]]
+    assert any(text.startswith("exclude[1] leaves no VM out: there is no VM 'nothing'") for text in said)
+
+
+def test_folders_are_read_from_the_inventory_of_the_source(world, run):
+    source = world.provider("vc", "vsphere", url="https://vc/sdk")
+    world.do("update_status", {**source, "status": world.ready(source)})
+    at = f"providers/vsphere/{source['metadata']['uid']}/"
+    world.inventory[at + "vms"] = [
+        {"id": "vm-1", "name": "web", "parent": {"kind": "Folder", "id": "f-2"}, "powerState": "poweredOff"},
+        {"id": "vm-2", "name": "db", "parent": {"kind": "Folder", "id": "f-1"}, "powerState": "poweredOn"},
+    ]
+    world.inventory[at + "folders"] = [
+        {"id": "f-1", "name": "vm", "path": "/DC/vm", "parent": {"kind": "Datacenter", "id": "dc"}},
+        {"id": "f-2", "name": "prod", "path": "/DC/vm/prod", "parent": {"kind": "Folder", "id": "f-1"}},
+    ]
+    world.inventory[at + "datacenters"] = [{"id": "dc", "name": "DC", "path": "/DC", "parent": {"kind": "Folder", "id": ""}}]
+    by_folder = {**GIVEN, "source": "vc", "vms": [{"folder": "/DC/vm"}], "exclude": [{"power_state": "on"}]}
+    made = run("plan", check_mode=True, **by_folder)
+    assert made["vms"] == [{"id": "vm-1", "name": "web", "overrides": {}}]
+    failed = run("plan", **{**by_folder, "vms": [{"folder": "prdo"}]})
+    assert "vms[0]: there is no folder 'prdo' (did you mean 'prod'" in failed["msg"]
