@@ -326,6 +326,7 @@ class Run:
         self.cluster = cluster
         self.namespace = module.params["namespace"]
         self.slice = progress.Slice(**module.params["progress_slice"]) if module.params["progress_slice"] else None
+        self.migrations: list[Mapping[str, Any]] = []
         if self.slice and self.slice.uid:
             # The wait itself reads them: it bears a cluster that is out of reach for a while.
             self.plan: dict[str, Any] | None = {"kind": "Plan", "metadata": {"name": module.params["plan"], "namespace": self.namespace}}
