@@ -69,6 +69,37 @@ options:
   wait_timeout:
     description: How many seconds to wait at most. The migration goes on afterwards; run the task again to wait for it again.
     default: 21600
+  progress:
+    description:
+      - Whether the task tells how the VMs get on while it waits, also when the module runs on another host - a line for each VM that has
+        moved, with its step, the part that is done, the rate and the time that is left.
+      - Lines come every 5 to 60 seconds, at most ten at once. There are none in check mode, with C(async), with C(no_log), and unless the
+        task waits with O(state=started).
+    type: bool
+    default: true
+  progress_slice:
+    description:
+      - The part of the wait to do now. The module's own action plugin sets it to speak between the parts; playbooks leave it out.
+    type: dict
+    suboptions:
+      seconds:
+        description: How long the part lasts at least.
+        type: float
+        required: true
+      migration:
+        description: Name of the C(Migration) that is waited for already. Without it this is the first part.
+        type: str
+      uid:
+        description: Its uid.
+        type: str
+      seen:
+        description: The steps of the VMs that were told about, in short.
+        type: str
+        default: ""
+      waited:
+        description: Seconds that were waited in the parts before.
+        type: float
+        default: 0
 seealso:
   - module: vmshift.mtv.plan
   - module: vmshift.mtv.migration_info
@@ -80,6 +111,12 @@ EXAMPLES = r"""
     plan: appliances
     namespace: openshift-mtv
   register: run
+
+- name: Migrate without lines about the VMs in between
+  vmshift.mtv.migration:
+    plan: appliances
+    namespace: openshift-mtv
+    progress: false
 
 - name: Show what became of them
   ansible.builtin.debug:
@@ -202,13 +239,13 @@ table:
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.vmshift.mtv.plugins.module_utils import runs, selection
+from ansible_collections.vmshift.mtv.plugins.module_utils import progress, runs, selection
 from ansible_collections.vmshift.mtv.plugins.module_utils.authentication import AUTH_ARGUMENT_SPEC
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, TalkError, run_module
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
@@ -272,6 +309,14 @@ def cancel_list(migration: Mapping[str, Any], vms: Iterable[Mapping[str, Any]]) 
     return present + [{"id": vm["id"], "name": vm["name"]} for vm in vms if vm["id"] not in ids and vm["name"] not in names]
 
 
+class SliceOver(Exception):
+    """There is something to tell about the VMs (`rows`) before the wait has ended."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        super().__init__()
+        self.rows = rows
+
+
 class Run:
     """The plan of the task, its migrations, and the one that is followed."""
 
@@ -280,6 +325,12 @@ class Run:
         self.params = module.params
         self.cluster = cluster
         self.namespace = module.params["namespace"]
+        self.slice = progress.Slice(**module.params["progress_slice"]) if module.params["progress_slice"] else None
+        self.migrations: list[Mapping[str, Any]] = []
+        if self.slice and self.slice.uid:
+            # The wait itself reads them: it bears a cluster that is out of reach for a while.
+            self.plan: dict[str, Any] | None = {"kind": "Plan", "metadata": {"name": module.params["plan"], "namespace": self.namespace}}
+            return
         self.plan = get(cluster, "Plan", self.namespace, module.params["plan"])
         named = {"metadata": {"name": module.params["plan"], "namespace": self.namespace}}
         self.migrations = runs.of_plan(list_objects(cluster, "Migration", self.namespace), self.plan or named)
@@ -287,6 +338,9 @@ class Run:
     # --- started
 
     def start(self) -> dict[str, Any]:
+        if self.slice and self.slice.uid:
+            name = {"name": self.slice.migration, "namespace": self.namespace, "uid": self.slice.uid}
+            return self.await_end({"kind": "Migration", "metadata": name})
         if self.plan is None:
             return self.predict_without_plan()
         decision = runs.decide(self.plan, self.migrations, self.params["retry"])
@@ -355,23 +409,30 @@ class Run:
 
     def await_end(self, migration: Mapping[str, Any]) -> dict[str, Any]:
         """Wait for the plan's word on this run. The Migration is watched too: it may be refused, or deleted before the plan has seen it."""
-        deadline = time.monotonic() + self.params["wait_timeout"]
+        deadline = time.monotonic() + self.params["wait_timeout"] - (self.slice.waited if self.slice else 0)
         followed = Target("Migration", self.namespace, migration["metadata"]["name"])
 
         def accepted(obj: Mapping[str, Any]) -> bool:
             return obj["kind"] == "Migration" and (is_true(obj, READY) or is_true(obj, RUNNING) or ended(obj) is not None)
 
+        def same(obj: Mapping[str, Any]) -> bool:
+            return bool(obj["metadata"].get("uid") == migration["metadata"]["uid"])
+
         def over(obj: Mapping[str, Any]) -> bool:
-            return obj["kind"] == "Migration" or runs.outcome_of(obj, migration) == SUCCEEDED
+            return same(obj) if obj["kind"] == "Migration" else runs.outcome_of(obj, migration) == SUCCEEDED
 
         def failed(obj: Mapping[str, Any]) -> str | None:
+            if obj["kind"] == "Migration" and not same(obj):
+                return "it was deleted and created anew."
             return runs.outcome_of(obj, migration) or (None if self.begun(obj, migration) else runs.blocks_start(obj))
 
         try:
             # On its own first, so that a Migration without any status is noticed early.
-            wait_for(self.cluster, [followed], accepted, blocked, timeout=self.params["wait_timeout"], goal="accepted")
-            left = max(deadline - time.monotonic(), 1)
-            wait_for(self.cluster, [target_of(self.plan or {}), followed], over, failed, timeout=left, goal="succeeded")
+            wait_for(self.cluster, [followed], accepted, blocked, timeout=max(deadline - time.monotonic(), 1), goal="accepted")
+            self.await_outcome(migration, over, failed, deadline)
+        except SliceOver as told:
+            name, uid = (migration["metadata"][key] for key in ("name", "uid"))
+            return {"ongoing": {"migration": name, "uid": uid, "seen": progress.fingerprint(told.rows), "vms": told.rows}}
         except WaitError as error:
             self.reread()
             if error.timed_out and caught_up(error.objects.get(error.target, {})):
@@ -387,6 +448,34 @@ class Run:
             raise self.failure(found, said) from error
         self.reread()
         return self.result(self.mirrored(migration))
+
+    def await_outcome(
+        self,
+        migration: Mapping[str, Any],
+        over: Callable[[Mapping[str, Any]], bool],
+        failed: Callable[[Mapping[str, Any]], str | None],
+        deadline: float,
+    ) -> None:
+        """Wait for the end of the run, in a slice only until there is something to tell, which raises SliceOver."""
+        targets = [target_of(self.plan or {}), Target("Migration", self.namespace, migration["metadata"]["name"])]
+        part, begin = self.slice, time.monotonic()
+
+        def wait(seconds: float, on_event: Callable[[Mapping[str, Any]], None] | None = None) -> None:
+            wait_for(self.cluster, targets, over, failed, timeout=max(seconds, 1), goal="succeeded", on_event=on_event)
+
+        def tell(obj: Mapping[str, Any]) -> None:
+            if part and obj["kind"] == "Plan" and not runs.outcome_of(obj, migration):
+                rows = [progress.standing(vm) for vm in runs.vms_of(obj, migration)]
+                if part.over(rows, time.monotonic() - begin):
+                    raise SliceOver(rows)
+
+        if part and begin + part.seconds < deadline:
+            try:
+                return wait(part.seconds)
+            except WaitError as error:
+                if not error.timed_out:
+                    raise
+        return wait(deadline - time.monotonic(), tell)
 
     @staticmethod
     def begun(plan: Mapping[str, Any], migration: Mapping[str, Any]) -> bool:
@@ -511,6 +600,17 @@ def main() -> None:
             "cutover": {"type": "str"},
             "vms": {"type": "list", "elements": "str"},
             "log_lines": {"type": "int", "default": 20},
+            "progress": {"type": "bool", "default": True},
+            "progress_slice": {
+                "type": "dict",
+                "options": {
+                    "seconds": {"type": "float", "required": True},
+                    "migration": {"type": "str"},
+                    "uid": {"type": "str"},
+                    "seen": {"type": "str", "default": ""},
+                    "waited": {"type": "float", "default": 0},
+                },
+            },
         },
         supports_check_mode=True,
     )

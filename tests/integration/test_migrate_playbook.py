@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import time
@@ -92,6 +93,13 @@ def test_the_second_run_attaches_to_the_migration_of_the_killed_one(migrated: An
     (only,) = migrations(objects)
     assert {c["type"]: c["status"] for c in only["status"]["conditions"]}["Succeeded"] == "True"
     assert "Succeeded" in migrated.output
+
+
+def test_while_it_waits_the_play_tells_the_steps_of_the_vm_in_plain_lines(migrated: Any) -> None:
+    lines = re.findall(r"^\[whole-1 \d:\d\d:\d\d\] (.*)$", migrated.output, re.MULTILINE)
+    assert any(re.match(r"lab-guest: (ImageConversion|DiskTransferV2v)", line) for line in lines), migrated.output
+    assert re.match(r"lab-guest: Succeeded after \d:\d\d:\d\d$", lines[-1])
+    assert "\r" not in migrated.output and "\x1b" not in migrated.output
 
 
 def test_a_third_run_changes_nothing(migrated: Any, play: Callable[..., Any], variables: dict[str, Any]) -> None:

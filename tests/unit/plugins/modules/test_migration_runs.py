@@ -308,3 +308,33 @@ def test_records_are_removed_but_not_of_a_running_migration(plane, run, runner):
     assert run("migration", **GIVEN, state="absent")["changed"] and names(plane) == []
     assert not run("migration", **GIVEN, state="absent")["changed"]
     assert run("migration", **GIVEN)["outcome"] == "Succeeded"
+
+
+def test_a_slice_ends_with_how_the_vms_stand_and_the_next_one_goes_on(plane, run, runner):
+    first = run("migration", **GIVEN, progress_slice={"seconds": 0.5})
+    ongoing = first["ongoing"]
+    assert first["changed"] and "outcome" not in first and ongoing["migration"] == "demo-1"
+    assert [(vm["name"], vm["outcome"], vm["step"]) for vm in ongoing["vms"]] == [(n, "Running", "ImageConversion") for n in ("app", "db")]
+    runner.later(runner.end, "demo-1", "Failed", [runner.vm("app", "Failed"), runner.vm("db", "Succeeded")])
+    part = {"seconds": 0.5, "waited": 1.0, **{key: ongoing[key] for key in ("migration", "uid", "seen")}}
+    # Also with retry: it is about the runs before the task, not about the one the task has begun.
+    ended = run("migration", **GIVEN, retry=True, progress_slice=part)
+    assert ended["failed"] and ended["msg"].startswith("Migration mig/demo-1 of plan demo has failed.\nVM app (id-app) failed in step")
+    assert names(plane) == ["demo-1"]
+
+
+def test_a_migration_deleted_between_two_slices_ends_the_wait(plane, run, runner):
+    ongoing = run("migration", **GIVEN, progress_slice={"seconds": 0.5})["ongoing"]
+    plane.do("delete", "Migration", "mig", "demo-1")
+    part = {"seconds": 0.5, **{key: ongoing[key] for key in ("migration", "uid", "seen")}}
+    failed = run("migration", **GIVEN, progress_slice=part)
+    assert failed["failed"] and failed["msg"].startswith("Migration mig/demo-1 was deleted before it had ended.")
+
+
+def test_slices_together_wait_no_longer_than_one_task(run, runner):
+    ongoing = run("migration", **GIVEN, progress_slice={"seconds": 0.5})["ongoing"]
+    part = {"seconds": 5, "waited": 19.0, **{key: ongoing[key] for key in ("migration", "uid", "seen")}}
+    begin = time.monotonic()
+    failed = run("migration", **GIVEN, progress_slice=part)
+    assert time.monotonic() - begin < 5
+    assert failed["msg"].startswith("Migration mig/demo-1 has not ended within 20 s; it goes on.")
