@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 def reconcilers(context: Context) -> list[Reconciler]:
     """The controllers of MTV itself."""
     from ansible_collections.vmshift.mtv.controlplane.controllers.conversion import ConversionReconciler
+    from ansible_collections.vmshift.mtv.controlplane.controllers.hook import HookReconciler
     from ansible_collections.vmshift.mtv.controlplane.controllers.migration import MigrationReconciler
     from ansible_collections.vmshift.mtv.controlplane.controllers.network_map import NetworkMapReconciler
     from ansible_collections.vmshift.mtv.controlplane.controllers.ova_provider_server import OVAProviderServerReconciler
@@ -24,6 +25,7 @@ def reconcilers(context: Context) -> list[Reconciler]:
         OVAProviderServerReconciler,
         NetworkMapReconciler,
         StorageMapReconciler,
+        HookReconciler,
         PlanReconciler,
         MigrationReconciler,
         ConversionReconciler,

@@ -48,6 +48,7 @@ class PlanReconciler(Reconciler):
             "Provider": lambda provider: referring_to(self.context.api, "Plan", provider),
             "NetworkMap": lambda found: self._using("network", found),
             "StorageMap": lambda found: self._using("storage", found),
+            "Hook": self._hooked_by,
             **dict.fromkeys(CHILDREN, _of_child),
         }
 
@@ -58,6 +59,12 @@ class PlanReconciler(Reconciler):
     def _using(self, what: str, found: Object) -> Iterable[Key]:
         plans = self.context.api.list("Plan")
         return [key_of(plan) for plan in plans if refers_to(plan["spec"]["map"].get(what), found)]
+
+    def _hooked_by(self, hook: Object) -> Iterable[Key]:
+        for plan in self.context.api.list("Plan"):
+            used = (entry.get("hook") for vm in plan["spec"].get("vms") or () for entry in vm.get("hooks") or ())
+            if any(refers_to(reference, hook) for reference in used):
+                yield key_of(plan)
 
     def _inventory_changed(self, provider_uid: str, _collection: str, _item: Object | None) -> None:
         for provider in self.context.api.list("Provider"):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from ansible_collections.vmshift.mtv.controlplane.controllers import conversion_tools
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import CRITICAL
+from ansible_collections.vmshift.mtv.controlplane.controllers.image_reference import is_image_reference
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation import vms
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.destination import has_service_account
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.sources import SOURCES
@@ -17,10 +17,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import READY,
 Object = dict[str, Any]
 
 HOOK_STEPS = ("PreHook", "PostHook")
-_IMAGE = re.compile(
-    r"[\w.-]+(:\d+)?(/[a-z0-9]+((\.|_{1,2}|-+)[a-z0-9]+)*)+"  # registry[:port]/path
-    r"(:\w[\w.-]{0,127})?(@[A-Za-z][\w+.-]*:[0-9a-fA-F]{32,})?"  # tag, digest
-)
+NO_HOOKS = "The embedded control plane does not run hooks yet: leave them out of the plan, or migrate with MTV on a cluster."
 
 
 def migration_type(subject: Subject) -> None:
@@ -64,6 +61,9 @@ def hooks(subject: Subject) -> None:
             name = found["spec"].get("serviceAccount")
             if name and not has_service_account(subject, subject.plan["metadata"]["namespace"], name):
                 account.append(described)
+    if hooked:
+        # Of this control plane: without it a migration would pass over them, and look as if they had run.
+        findings["HooksNotSupported", "NotSupported", NO_HOOKS] = [f"VM: {resolved.get(id(entry), text(entry))}" for entry in hooked]
     for (type, reason, message), items in findings.items():
         if items:
             subject.conditions.set(type, CRITICAL, message, reason=reason, items=items)
@@ -71,7 +71,7 @@ def hooks(subject: Subject) -> None:
 
 def conversion_image(subject: Subject) -> None:
     image = subject.spec.get("virtV2vImage")
-    if image and not _IMAGE.fullmatch(image):
+    if image and not (is_image_reference(image) and "/" in image):
         message = (
             "VirtV2vImage is not a valid container image reference. "
             "A fully-qualified image is required (e.g. quay.io/kubev2v/forklift-virt-v2v:latest)."

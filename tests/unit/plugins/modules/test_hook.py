@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from ansible_collections.vmshift.mtv.plugins.modules import hook as hook_module
+
+PLAYBOOK = "- hosts: localhost\n  tasks:\n    - debug: {msg: hi}\n"
+IMAGE = "quay.io/konveyor/hook-runner"
+AAP = {"job_template_id": 42, "url": "https://aap.example.com", "token_secret": "aap-token"}
+
+
+@pytest.fixture
+def ready(plane, conditions_of_status):
+    plane.controller("Hook", lambda obj: conditions_of_status(obj, "Ready"))
+
+
+@pytest.fixture
+def hook(run, ready):
+    return lambda **given: run("hook", name="h", namespace="mig", **given)
+
+
+def spec_of(plane):
+    return plane.do("get", "Hook", "mig", "h")["spec"]
+
+
+def test_from_nothing_to_absent(plane, hook):
+    given = {"image": IMAGE, "playbook": PLAYBOOK, "service_account": "runner", "deadline": 60, "labels": {"a": "b"}}
+    predicted = hook(check_mode=True, **given)
+    assert plane.do("list", "Hook", "mig") == []
+    made = hook(**given)
+    assert made["changed"]
+    assert made["diff"] == predicted["diff"]
+    assert made["diff"]["after"]["spec"]["playbook"] == PLAYBOOK
+    encoded = base64.b64encode(PLAYBOOK.encode()).decode()
+    assert spec_of(plane) == {"image": IMAGE, "playbook": encoded, "serviceAccount": "runner", "deadline": 60}
+    assert made["hook"]["status"]["conditions"][0]["type"] == "Ready"
+    assert not hook(**given)["changed"]
+
+    assert hook(check_mode=True, state="absent")["diff"]["before"]["spec"]["playbook"] == PLAYBOOK
+    assert hook(state="absent")["hook"] is None
+    assert not hook(state="absent")["changed"]
+
+
+def test_what_is_not_given_stays_and_empty_texts_take_away(plane, hook):
+    hook(image=IMAGE, playbook=PLAYBOOK, service_account="runner")
+    changed = hook(deadline=5, service_account="")
+    assert changed["diff"] == {"before": {**named(), "spec": {"serviceAccount": "runner"}}, "after": {**named(), "spec": {"deadline": 5}}}
+    assert hook(playbook="")["changed"]
+    assert spec_of(plane) == {"image": IMAGE, "deadline": 5}
+
+
+def named():
+    return {"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "Hook", "metadata": {"name": "h", "namespace": "mig"}}
+
+
+def test_one_kind_of_hook_replaces_the_other(plane, hook):
+    hook(image=IMAGE, playbook=PLAYBOOK)
+    assert hook(aap={**AAP, "timeout": -1})["changed"]
+    job = {"jobTemplateId": 42, "url": AAP["url"], "tokenSecret": {"name": "aap-token"}}
+    assert spec_of(plane) == {"aap": {**job, "timeout": -1}}
+    assert hook(aap=AAP)["changed"]
+    assert spec_of(plane) == {"aap": job}
+    assert not hook(aap=AAP)["changed"]
+    assert not hook(wait=False)["changed"]
+    assert "image: this hook has none" in hook(playbook=PLAYBOOK)["msg"]
+    assert hook(image=IMAGE)["changed"]
+    assert spec_of(plane) == {"image": IMAGE}
+
+
+def test_a_playbook_is_read_from_a_file(plane, hook, tmp_path):
+    file = tmp_path / "hook.yml"
+    file.write_text(PLAYBOOK + "      vars: {secret: !vault x, who: ü}\n")
+    assert hook(image=IMAGE, playbook_file=str(file))["changed"]
+    assert base64.b64decode(spec_of(plane)["playbook"]).decode() == file.read_text()
+    assert not hook(image=IMAGE, playbook=file.read_text())["changed"]
+    assert "absent.yml cannot be read: No such file" in hook(playbook_file=str(tmp_path / "absent.yml"))["msg"]
+    file.write_bytes(b"\xff\xfe")
+    assert "cannot be read: it is not text in UTF-8." in hook(playbook_file=str(file))["msg"]
+    file.write_text("")
+    assert "playbook_file: a playbook is a list of plays; this is empty." in hook(playbook_file=str(file))["msg"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"playbook": PLAYBOOK}, "image: this hook has none"),
+        ({"image": ""}, "image: this hook has none"),
+        ({"image": IMAGE, "playbook": "- hosts: [\n"}, "playbook: this is not YAML in line 2"),
+        ({"image": IMAGE, "playbook": "hosts: localhost"}, "playbook: a playbook is a list of plays; this is a dictionary."),
+        ({"image": IMAGE, "playbook": "just words"}, "this is text."),
+        ({"image": IMAGE, "playbook": "[]"}, "this is an empty list."),
+        ({"image": IMAGE, "playbook": "- hosts: a\n- name: b\n"}, "playbook: item 2 is no play"),
+        ({"image": IMAGE, "playbook": PLAYBOOK + "#" * 800_000}, "a ConfigMap carries at most 1048576 (1 MiB)"),
+        ({"image": IMAGE, "deadline": -1}, "deadline: -1 is no number of seconds"),
+        ({"image": IMAGE, "aap": AAP}, "mutually exclusive: aap|image"),
+        ({"playbook": PLAYBOOK, "aap": AAP}, "mutually exclusive: aap|playbook"),
+        ({"aap": {**AAP, "job_template_id": 0}}, "aap.job_template_id: 0 is no id"),
+        ({"aap": {"job_template_id": 1, "url": "https://x"}}, "required together: url, token_secret"),
+        ({"aap": {"url": "https://x"}}, "job_template_id"),
+    ],
+)
+def test_nothing_is_made_of_bad_options(plane, hook, given, said):
+    result = hook(**given)
+    assert result["failed"]
+    assert said in result["msg"]
+    assert plane.do("list", "Hook", "mig") == []
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "release"),
+    [("aap", {"aap": AAP}, "2.12.0"), ("service_account", {"image": IMAGE, "service_account": "runner"}, "2.11.3")],
+)
+def test_an_option_of_a_newer_release_is_refused(plane, hook, monkeypatch, option, given, release):
+    monkeypatch.setattr(hook_module, "spec_fields", lambda cluster, kind: {"image": {}, "playbook": {}, "deadline": {}})
+    result = hook(**given)
+    assert result["msg"] == f"{option}: the MTV of this cluster does not know this option; MTV {release} and newer do."
+    assert plane.do("list", "Hook", "mig") == []
+
+
+def test_a_blocking_condition_fails_the_task(plane, run, conditions_of_status):
+    plane.controller("Hook", lambda obj: conditions_of_status(obj, "InvalidImage", category="Critical", message="No image."))
+    result = run("hook", name="h", namespace="mig", image="A B")
+    assert result["msg"] == "Hook mig/h did not become ready: InvalidImage=True: No image."
+    assert result["changed"]
