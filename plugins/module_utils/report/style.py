@@ -51,6 +51,7 @@ th:last-child,td:last-child{padding-right:0}
 .vms{width:100%;table-layout:fixed}
 .vms thead th:nth-child(1){width:19%}.vms thead th:nth-child(2){width:15%}
 .vms thead th.n{width:5.2rem}.vms thead th.n:nth-child(5){width:6rem}
+.vms thead th{position:sticky;top:0;background:var(--ground)}
 .vms tbody th{font-weight:500}
 .vms .step{display:block;font-size:.82rem}
 td.line svg{display:block;width:100%;height:14px;margin-top:.25rem}
@@ -71,9 +72,10 @@ font:.8rem/1.5 ui-monospace,"SF Mono",Menlo,Consolas,"DejaVu Sans Mono",monospac
 body{padding:1.25rem 1rem 3rem}
 .tiles{grid-template-columns:repeat(auto-fit,minmax(5.6rem,1fr));gap:.5rem}.tiles dd{font-size:1.2rem}.tiles div{padding:.5rem .7rem}
 .vms,.vms tbody,.vms caption{display:block}.vms thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
-.vms tbody tr{display:grid;grid-template-columns:repeat(4,auto);gap:.1rem .9rem;padding:.6rem 0;border-bottom:1px solid var(--rule)}
+.vms tbody tr{display:grid;grid-template-columns:repeat(4,minmax(0,1fr));gap:.1rem .9rem;
+padding:.6rem 0;border-bottom:1px solid var(--rule)}
 .vms tbody th,.vms tbody td{border:0;padding:0}
-.vms tbody th{grid-column:1/4}.vms tbody td:nth-child(2){grid-column:4;text-align:right}
+.vms tbody th{grid-column:1/3}.vms tbody td:nth-child(2){grid-column:3/5;text-align:right}
 .vms tbody td.line{grid-column:1/-1;padding:.15rem 0 .3rem}
 .vms tbody td.n{text-align:left;font-size:.82rem}
 .vms tbody td.n::before{content:attr(data-name);display:block;color:var(--quiet)}

@@ -51,7 +51,7 @@ class Tab:
 
 @asynccontextmanager
 async def tab_of(path: Path) -> AsyncIterator[Tab]:
-    with tempfile.TemporaryDirectory() as profile:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-port=0"]
         browser = await asyncio.create_subprocess_exec(
             str(CHROMIUM), *options, f"--user-data-dir={profile}", "about:blank", stderr=asyncio.subprocess.DEVNULL
@@ -91,6 +91,9 @@ async def test_a_page_fits_and_is_silent(tmp_path: Path, count: int) -> None:
             await tab.do("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
             for width, height in SIZES.items():
                 await tab.do("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+                async with asyncio.timeout(60):
+                    while await tab.value("innerWidth") != width:
+                        await asyncio.sleep(0.05)
                 assert await tab.value("document.documentElement.scrollWidth") == width
                 if PICTURES:
                     shot = await tab.do("Page.captureScreenshot", captureBeyondViewport=count == 1)
