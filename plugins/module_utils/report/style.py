@@ -57,7 +57,6 @@ th:last-child,td:last-child{padding-right:0}
 td.line svg{display:block;width:100%;height:14px;margin-top:.25rem}
 .axis{display:block;position:relative;height:1.2em}
 .axis span{position:absolute;bottom:0;border-left:1px solid var(--rule);padding-left:.25em;white-space:nowrap}
-.axis span.last{transform:translateX(-100%);border-left:0;border-right:1px solid var(--rule);padding:0 .25em 0 0}
 .conditions{list-style:none;padding:0;margin:.25rem 0;font-size:.9rem}
 .conditions li{padding:.3rem 0 .3rem .75rem;border-left:3px solid var(--rule);margin-bottom:.25rem}
 .conditions b{font-weight:600}

@@ -100,7 +100,7 @@ else 'so far' }}.{% endif %}</p>
 <thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">VM</th><th role="columnheader" scope="col">Result</th>
 <th role="columnheader" scope="col" class="line"><span class="hidden">Timeline</span>
 <span class="axis" aria-hidden="true">{% for at, text in section.ticks %}
-<span class="{{ 'last' if at > 86 }}" style="left:{{ at }}%">{{ text }}</span>{% endfor %}</span></th>
+<span style="left:{{ at }}%">{{ text if at <= 86 }}</span>{% endfor %}</span></th>
 <th role="columnheader" scope="col" class="n">Time</th><th role="columnheader" scope="col" class="n">Downtime</th>
 <th role="columnheader" scope="col" class="n">MiB</th><th role="columnheader" scope="col" class="n">MiB/s</th></tr></thead>
 <tbody role="rowgroup">
