@@ -41,6 +41,12 @@ mkdir -p .build/collections/ansible_collections/vmshift
 : > .build/collections/ansible_collections/__init__.py
 ln -sfn ../../../.. .build/collections/ansible_collections/vmshift/mtv
 
+# What bindep.txt has for tests alone is not for those who only want the demo.
+case "$*" in
+*tests/*) profile=test ;;
+*) profile=default ;;
+esac
+
 wanted=$(cat "$@" | sha256sum | cut -d' ' -f1)
 stamp=.venv/installed-$wanted
 if [ ! -e "$stamp" ]; then
@@ -60,7 +66,7 @@ if [ ! -e "$stamp" ]; then
   touch "$stamp"
 fi
 
-missing=$(.venv/bin/bindep -b -f bindep.txt || true)
+missing=$(.venv/bin/bindep -b -f bindep.txt "$profile" || true)
 # shellcheck disable=SC2086 # a list of package names
 install_packages $missing
 

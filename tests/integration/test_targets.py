@@ -11,7 +11,7 @@ import pytest
 
 HERE = Path(__file__).parent
 TARGETS = sorted(p.name for p in (HERE / "targets").iterdir())
-NEEDS_EXPORT = {"plan_and_migration"}
+NEEDS_EXPORT = {"migration_report", "plan_and_migration"}
 
 
 @pytest.mark.parametrize("target", TARGETS)
