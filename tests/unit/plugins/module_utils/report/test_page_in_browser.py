@@ -49,10 +49,22 @@ class Tab:
         return (await self.do("Runtime.evaluate", expression=expression, returnByValue=True))["result"].get("value")
 
 
+async def page_socket(session: aiohttp.ClientSession, port: str) -> str:
+    """The address of the first tab's socket, which comes a little after the browser's port."""
+    async with asyncio.timeout(60):
+        while True:
+            async with session.get(f"http://127.0.0.1:{port}/json") as reply:
+                for target in json.loads(await reply.text()):
+                    if target["type"] == "page":
+                        return target["webSocketDebuggerUrl"]
+            await asyncio.sleep(0.05)
+
+
 @asynccontextmanager
 async def tab_of(path: Path) -> AsyncIterator[Tab]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-port=0"]
+        options += ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"]
         browser = await asyncio.create_subprocess_exec(
             str(CHROMIUM), *options, f"--user-data-dir={profile}", "about:blank", stderr=asyncio.subprocess.DEVNULL
         )
@@ -63,9 +75,7 @@ async def tab_of(path: Path) -> AsyncIterator[Tab]:
                     await asyncio.sleep(0.05)
             port = port_file.read_text().split()[0]
             async with aiohttp.ClientSession() as session:
-                async with session.get(f"http://127.0.0.1:{port}/json") as reply:
-                    target = [t for t in json.loads(await reply.text()) if t["type"] == "page"][0]
-                async with session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as socket:
+                async with session.ws_connect(await page_socket(session, port), max_msg_size=0) as socket:
                     tab = Tab(socket)
                     for domain in ("Log", "Runtime", "Page", "Network"):
                         await tab.do(f"{domain}.enable")
