@@ -74,16 +74,18 @@ async def tab_of(path: Path) -> AsyncIterator[Tab]:
                 while not (port_file.exists() and len(port_file.read_text().split()) == 2):
                     await asyncio.sleep(0.05)
             port = port_file.read_text().split()[0]
-            async with aiohttp.ClientSession() as session:
-                async with session.ws_connect(await page_socket(session, port), max_msg_size=0) as socket:
-                    tab = Tab(socket)
-                    for domain in ("Log", "Runtime", "Page", "Network"):
-                        await tab.do(f"{domain}.enable")
-                    await tab.do("Page.navigate", url=path.as_uri())
-                    async with asyncio.timeout(60):
-                        while await tab.value("document.readyState + location.protocol") != "completefile:":
-                            await asyncio.sleep(0.05)
-                    yield tab
+            async with (
+                aiohttp.ClientSession() as session,
+                session.ws_connect(await page_socket(session, port), max_msg_size=0) as socket,
+            ):
+                tab = Tab(socket)
+                for domain in ("Log", "Runtime", "Page", "Network"):
+                    await tab.do(f"{domain}.enable")
+                await tab.do("Page.navigate", url=path.as_uri())
+                async with asyncio.timeout(60):
+                    while await tab.value("document.readyState + location.protocol") != "completefile:":
+                        await asyncio.sleep(0.05)
+                yield tab
         finally:
             browser.terminate()
             await browser.wait()
