@@ -60,9 +60,11 @@ COLLECTIONS = {
 class Source:
     """An inventory that notes which collections were read."""
 
-    def __init__(self, type="vsphere", vms=VSPHERE, collections=COLLECTIONS):
-        self.vms, self.reads, self.warnings, self.collections = vms, [], [], collections
-        self.placement = Placement(type, vms, self.read)
+    def __init__(self, type="vsphere", vms=None, collections=None):
+        self.vms = VSPHERE if vms is None else vms
+        self.collections = COLLECTIONS if collections is None else collections
+        self.reads, self.warnings = [], []
+        self.placement = Placement(type, self.vms, self.read)
 
     def read(self, collection):
         self.reads.append(collection)
