@@ -43,8 +43,8 @@ ln -sfn ../../../.. .build/collections/ansible_collections/vmshift/mtv
 
 # What bindep.txt has for tests alone is not for those who only want the demo.
 case "$*" in
-*tests/*) profile=test ;;
-*) profile=default ;;
+*tests/*) profile='test' ;;
+*) profile='default' ;;
 esac
 
 wanted=$(cat "$@" | sha256sum | cut -d' ' -f1)
