@@ -165,7 +165,7 @@ def test_a_wrong_key_in_the_request_is_told_with_its_path(
         ({"vms": []}, "cold_migration_request.vms: the list is empty"),
         ({"name": "Ein Plan"}, "cold_migration_request: name: this cannot be a name in Kubernetes"),
         ({"target_namespace": "no_underscores"}, "cold_migration_request: target_namespace: this cannot be a name"),
-        ({"vms": [{"target_name": "x"}]}, "name, id, query"),
+        ({"vms": [{"target_name": "x"}]}, "one of the following is required: name, id, path"),
     ],
 )
 def test_a_request_that_cannot_work_makes_nothing(
