@@ -75,9 +75,6 @@ class Conditions:
         """All of `types` are True."""
         return all(self._now.get(t, {}).get("status") == "True" for t in types)
 
-    def has_any(self, *types: str) -> bool:
-        return any(self._now.get(t, {}).get("status") == "True" for t in types)
-
     @property
     def blocked(self) -> bool:
         """A True condition of category Critical or Error is present."""

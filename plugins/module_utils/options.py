@@ -32,3 +32,16 @@ WAIT: dict[str, Any] = {
 }
 #: Fragment vmshift.mtv.options.inventory.
 INVENTORY: dict[str, Any] = {"inventory_url": {"type": "str"}}
+#: A NetworkMap or StorageMap; what its sources and destinations may be, the module's own documentation says.
+MAP: dict[str, Any] = {
+    **OBJECT,
+    **WAIT,
+    **INVENTORY,
+    "source": {"type": "raw"},
+    "destination": {"type": "raw"},
+    "pairs": {
+        "type": "list",
+        "elements": "dict",
+        "options": {"source": {"type": "raw", "required": True}, "destination": {"type": "raw", "required": True}},
+    },
+}

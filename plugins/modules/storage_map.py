@@ -134,26 +134,12 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import run_module
 from ansible_collections.vmshift.mtv.plugins.module_utils.maps import STORAGE, absent, present
-from ansible_collections.vmshift.mtv.plugins.module_utils.options import INVENTORY, OBJECT, WAIT
+from ansible_collections.vmshift.mtv.plugins.module_utils.options import MAP
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            **OBJECT,
-            **WAIT,
-            **INVENTORY,
-            "source": {"type": "raw"},
-            "destination": {"type": "raw"},
-            "pairs": {
-                "type": "list",
-                "elements": "dict",
-                "options": {
-                    "source": {"type": "raw", "required": True},
-                    "destination": {"type": "raw", "required": True},
-                },
-            },
-        },
+        argument_spec=MAP,
         required_if=[("state", "present", ("source", "pairs"))],
         supports_check_mode=True,
     )

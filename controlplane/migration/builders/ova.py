@@ -8,6 +8,7 @@ from typing import Any
 from ansible_collections.vmshift.mtv.controlplane.migration import quantities
 from ansible_collections.vmshift.mtv.controlplane.migration.builders import base
 from ansible_collections.vmshift.mtv.controlplane.migration.builders.base import NetworkPair, Nic
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ova import memory_bytes
 
 Object = dict[str, Any]
 
@@ -46,7 +47,7 @@ def _domain(vm: Object, spec: Object, status: Object, disks: list[Object], inter
     firmware = base.firmware(vm["firmware"] or status.get("firmware", ""), secure_boot=bool(vm["secureBoot"]), serial=vm["uuid"])
     domain: Object = {
         "cpu": base.cpu(vm["cpuCount"], vm["coresPerSocket"], nested=spec.get("enableNestedVirtualization") if nested is None else nested),
-        "memory": {"guest": quantities.quantity(quantities.bytes_of(vm["memoryMB"], vm["memoryUnits"]))},
+        "memory": {"guest": quantities.quantity(memory_bytes(vm))},
         "firmware": firmware,
         "devices": {
             "disks": disks,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.vmshift.mtv.controlplane.migration import itineraries, quantities
+from ansible_collections.vmshift.mtv.controlplane.migration import itineraries
 from ansible_collections.vmshift.mtv.controlplane.migration.builders import ova as builder
 from ansible_collections.vmshift.mtv.controlplane.migration.builders.base import NetworkPair
 from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import Itinerary, Traits
 from ansible_collections.vmshift.mtv.controlplane.migration.sources import ova_store
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import Conversion, Disk
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ova import capacity_bytes
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.inventory.cache import ProviderInventory
@@ -54,7 +55,7 @@ class OvaSource:
         if disk["ID"] not in destinations:
             raise ValueError(f'The storage map has no entry for disk "{disk["Name"]}" ({disk["ID"]}).')
         try:
-            size = quantities.bytes_of(disk["Capacity"], disk["CapacityAllocationUnits"])
+            size = capacity_bytes(disk)
         except ValueError as error:
             raise ValueError(f"The size of disk {source} is not known: {error}.") from None
         return Disk(source, size, destinations[disk["ID"]])

@@ -1,4 +1,4 @@
-"""Sizes of OVF and Kubernetes."""
+"""Sizes of Kubernetes and pipelines."""
 
 from __future__ import annotations
 
@@ -6,32 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.vmshift.mtv.controlplane.migration.quantities import MIB, aligned, bytes_of, mebibytes, quantity
+from ansible_collections.vmshift.mtv.controlplane.migration.quantities import MIB, aligned, mebibytes, quantity
 
 SUFFIXES = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40, "Pi": 1 << 50, "Ei": 1 << 60}
-
-
-@pytest.mark.parametrize(
-    ("amount", "units", "size"),
-    [
-        (2, "byte * 2^30", 2 << 30),
-        (512, "byte * 2^20", 512 << 20),
-        (512, "byte*2 ^ 20", 512 << 20),
-        (3, "byte * 1024 * 1024", 3 << 20),
-        (7, "byte", 7),
-        (7, "", 7),
-        (256, "MegaBytes", 256 << 20),
-        (2, "gigabytes", 2 << 30),
-    ],
-)
-def test_units_of_ovf(amount, units, size):
-    assert bytes_of(amount, units) == size
-
-
-@pytest.mark.parametrize("units", ["hertz * 10^6", "byte * two", "byte + 2^30", "blocks"])
-def test_units_that_nobody_understands_are_an_error_that_shows_them(units):
-    with pytest.raises(ValueError, match="allocation units"):
-        bytes_of(1, units)
 
 
 @pytest.mark.parametrize(

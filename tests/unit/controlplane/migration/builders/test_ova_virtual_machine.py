@@ -119,7 +119,8 @@ def test_no_cpu_is_lost(count, per_socket):
 
 
 @pytest.mark.parametrize(
-    ("amount", "units", "guest"), [(2048, "byte * 2^20", "2Gi"), (2, "byte * 2^30", "2Gi"), (1537, "MegaBytes", "1537Mi")]
+    ("amount", "units", "guest"),
+    [(2048, "byte * 2^20", "2Gi"), (2, "byte * 2^30", "2Gi"), (1537, "MegaBytes", "1537Mi"), (2048, "", "2Gi")],
 )
 def test_memory_in_any_unit(amount, units, guest):
     assert domain(source(memoryMB=amount, memoryUnits=units))["memory"] == {"guest": guest}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovf import Network, Nic, OvfError, parse, unit_bytes
@@ -149,3 +151,26 @@ def test_bad_descriptors_are_one_sentence(text: bytes, said: str) -> None:
         parse(text)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("amount", "units", "size"),
+    [
+        (2, "byte * 2^30", 2 << 30),
+        (512, "byte * 2^20", 512 << 20),
+        (512, "byte*2 ^ 20", 512 << 20),
+        (3, "byte * 1024 * 1024", 3 << 20),
+        (7, "byte", 7),
+        (7, "", 7),
+        (256, "MegaBytes", 256 << 20),
+        (2, "gigabytes", 2 << 30),
+    ],
+)
+def test_amounts_in_units(amount, units, size):
+    assert amount * unit_bytes(units) == size
+
+
+@pytest.mark.parametrize("units", ["hertz * 10^6", "byte * two", "byte + 2^30", "blocks"])
+def test_units_that_nobody_understands_are_an_error_that_shows_them(units):
+    with pytest.raises(ValueError, match=f"allocation unit {re.escape(repr(units))} is not understood"):
+        unit_bytes(units)
