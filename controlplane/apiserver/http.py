@@ -26,6 +26,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _LARGEST_BODY = 3 * 1024 * 1024  # bytes; kube-apiserver's limit
 _STOP_SECONDS = 0.25  # verbs are done by then; what still runs is watches and logs being followed
+_CLIENT_GONE = 499  # in no standard; nginx's word for it
 _PUBLIC = frozenset(("/healthz", "/readyz", "/livez", "/version"))
 _IMMUTABLE = {"Cache-Control": "public, immutable, max-age=31536000"}
 
@@ -58,8 +59,8 @@ async def _refusals_as_status(request: web.Request, handler: Handler) -> web.Str
         return _json(error.status(), error.code)
     except web.HTTPRequestEntityTooLarge:
         return _json(ApiError(413, "RequestEntityTooLarge", f"the request is larger than {_LARGEST_BODY} bytes").status(), 413)
-    except ConnectionError:  # the client has gone
-        raise
+    except ConnectionError:  # the client went while it was written to: nobody reads this any more
+        return web.Response(status=_CLIENT_GONE)
     except Exception:
         log.exception("%s %s", request.method, request.path)
         return _json(ApiError(500, "InternalError", "Internal error occurred: see the log of the control plane").status(), 500)

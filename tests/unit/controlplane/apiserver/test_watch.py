@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import aiohttp
+import pytest
+
 from ansible_collections.vmshift.mtv.controlplane.apiserver import history
 from ansible_collections.vmshift.mtv.controlplane.apiserver import watch as watching
 from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Kind
@@ -158,3 +161,17 @@ async def test_changes_while_sending_are_not_missed(client: Any, served: Any) ->
         if number % 10 == 0:
             await asyncio.sleep(0)
     assert [name for _type, name in told(await watching)] == [f"c{number:03}" for number in range(200)]
+
+
+async def test_a_client_that_goes_while_it_is_written_to_is_no_error(
+    client: Any, served: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def gone(_response: Any, _lines: list[str]) -> None:
+        raise ConnectionResetError("Cannot write to closing transport")
+
+    monkeypatch.setattr(watching, "_send", gone)
+    with pytest.raises(aiohttp.ClientError):
+        await client.watch(MAPS)
+    assert caplog.messages == []
+    monkeypatch.undo()
+    assert told(await client.watch(MAPS)) == []  # the server goes on
