@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,12 @@ class PlanReconciler(Reconciler):
         if not is_host(destination):
             message = "Migrations to another cluster are not available here: the destination must be the provider of this one, `host`."
             conditions.set("DestinationProviderNotValid", CRITICAL, message, reason="NotSupported")
+        run = None if conditions.blocked or history.active(plan) else self._prospect(plan)
+        lacking = execution.not_served(run) if run else {}
+        if lacking:
+            message = f"Migrations with these phases are not available here: {', '.join(lacking)}."
+            items = dict.fromkeys(name for names in lacking.values() for name in names)
+            conditions.set("MigrationTypeNotValid", CRITICAL, message, reason="NotSupported", items=items)
 
     def _ready_message(self, plan: Object) -> str:
         vms = plan["status"]["migration"].get("vms") or ()
@@ -171,14 +178,22 @@ class PlanReconciler(Reconciler):
 
     def _run(self, plan: Object, migration: Object) -> Run | None:
         """The run of `migration`, with a new history entry; None while something it needs is not there."""
+        run = self._prospect(plan)
+        source = _found(self.context.api, "Provider", plan["spec"]["provider"]["source"])
+        if run is None or source is None:
+            return None
+        snapshot = history.entry(plan, migration, source, run.destination, run.network_map, run.storage_map)
+        return replace(run, migration=migration, snapshot=snapshot)
+
+    def _prospect(self, plan: Object) -> Run | None:
+        """A run of `plan` without a Migration; None while something it needs is not there."""
         providers, maps, source = plan["spec"]["provider"], plan["spec"]["map"], self._source(plan)
-        source_provider, destination = (_found(self.context.api, "Provider", providers[side]) for side in ("source", "destination"))
+        destination = _found(self.context.api, "Provider", providers["destination"])
         network_map = _found(self.context.api, "NetworkMap", maps["network"])
         storage_map = _found(self.context.api, "StorageMap", maps["storage"])
-        if not (source and source.ready and source_provider and destination and network_map and storage_map):
+        if not (source and source.ready and destination and network_map and storage_map):
             return None
-        snapshot = history.entry(plan, migration, source_provider, destination, network_map, storage_map)
-        return Run(self.context, plan, migration, snapshot, network_map, storage_map, source, settings(self.context))
+        return Run(self.context, plan, {}, {}, destination, network_map, storage_map, source, settings(self.context))
 
     def _source(self, plan: Object) -> Source | None:
         """The adapter of the plan's source; None while there is no inventory of it."""

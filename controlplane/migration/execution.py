@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import now
 from ansible_collections.vmshift.mtv.controlplane.migration import cleanup, history, pipeline, scheduling
-from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import COMPLETED
+from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import COMPLETED, STARTED, lacking
 from ansible_collections.vmshift.mtv.controlplane.migration.phases import PHASES
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError, Run, VmRun
 
@@ -56,6 +56,18 @@ def _admitted(run: Run) -> list[Object]:
     return chosen
 
 
+def not_served(run: Run) -> dict[str, list[str]]:
+    """Phases that nothing here carries out -> names of the VMs of the plan whose way has them."""
+    found: dict[str, list[str]] = {}
+    for entry in run.spec.get("vms") or ():
+        source_vm = run.source.find(entry)
+        if source_vm is None:
+            continue
+        for phase in lacking(VmRun(run, entry, source_vm).itinerary, PHASES):
+            found.setdefault(phase, []).append(source_vm["name"])
+    return found
+
+
 # Beginning
 
 
@@ -84,13 +96,14 @@ def _fresh_or_kept(run: Run, spec: Object, old: dict[str, Object]) -> Object:
     kept = old.get(source_vm["id"])
     if kept and history.holds(kept, history.SUCCEEDED):
         return kept
-    fresh: Object = {"luks": {}, **spec, "id": source_vm["id"], "name": source_vm["name"], "phase": run.itinerary[0].phase, "pipeline": []}
+    fresh: Object = {"luks": {}, **spec, "id": source_vm["id"], "name": source_vm["name"], "phase": STARTED, "pipeline": []}
+    work = VmRun(run, fresh, source_vm)
     try:
-        disks = [(disk.source, disk.size) for disk in VmRun(run, fresh, source_vm).disks]
+        disks = [(disk.source, disk.size) for disk in work.disks]
     except PhaseError as error:
         _fail(fresh, error.reasons)
         return fresh
-    fresh["pipeline"] = pipeline.build(run.itinerary, disks)
+    fresh["pipeline"] = pipeline.build(work.itinerary, disks)
     return fresh
 
 
@@ -125,21 +138,24 @@ def refers_to(ref: Object, vm: Object) -> bool:
 def _run_phase(work: VmRun) -> None:
     vm = work.vm
     try:
-        if PHASES[vm["phase"]](work):
-            pipeline.advance(vm, work.run.itinerary)
+        over = PHASES[vm["phase"]](work)
+        if over:
+            pipeline.advance(vm, work.itinerary, to=over if isinstance(over, str) else "")
     except PhaseError as error:
-        pipeline.add_error(work.step, work.step["phase"], error.reasons)
+        pipeline.add_error(work.step, work.step.get("phase", ""), error.reasons)
     except ApiError as error:
         if error.code >= 500:
             raise  # of this machine, not of this VM
         if error.code == 409:
             return  # somebody else changed it first: the next pass sees how
-        pipeline.add_error(work.step, work.step["phase"], [error.message])
+        pipeline.add_error(work.step, work.step.get("phase", ""), [error.message])
     except OSError:
         raise
     except Exception as error:
         log.exception("plan %s, VM %s, phase %s", work.plan["metadata"]["name"], vm["name"], vm["phase"])
-        pipeline.add_error(work.step, work.step["phase"], [f"Unexpected error in phase {vm['phase']}: {type(error).__name__}: {error}"])
+        pipeline.add_error(
+            work.step, work.step.get("phase", ""), [f"Unexpected error in phase {vm['phase']}: {type(error).__name__}: {error}"]
+        )
     pipeline.roll_up(vm)
     if "error" in vm:
         _fail(vm, vm["error"]["reasons"])

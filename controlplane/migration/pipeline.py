@@ -22,7 +22,8 @@ def build(way: Itinerary, disks: Iterable[tuple[str, int]]) -> list[Object]:
 
 
 def _new_step(step: Step, sizes: list[tuple[str, int]]) -> Object:
-    new: Object = {"name": step.name, "description": step.description, "phase": PENDING, "progress": {"completed": 0, "total": 1}}
+    phase = {} if step.phaseless else {"phase": PENDING}
+    new: Object = {"name": step.name, "description": step.description, **phase, "progress": {"completed": 0, "total": 1}}
     if step.per_disk:
         new["annotations"] = dict(UNIT)
         new["progress"]["total"] = sum(size for _unused, size in sizes)
@@ -61,8 +62,14 @@ def add_error(item: Object, phase: str, reasons: Iterable[str]) -> None:
     error["reasons"].extend(reason for reason in dict.fromkeys(reasons) if reason not in error["reasons"])
 
 
-def advance(vm: Object, way: Itinerary) -> None:
-    """Go on to the next phase; where that is of another step, end the one and begin the other."""
+def advance(vm: Object, way: Itinerary, to: str = "") -> None:
+    """Go on to the next phase; where that is of another step, end the one and begin the other.
+
+    `to`: the phase to go on with instead. Its step begins with what is done in it, as with Forklift.
+    """
+    if to:
+        vm["phase"] = to
+        return
     before = itineraries.row_of(way, vm["phase"])
     vm["phase"] = itineraries.after(way, vm["phase"])
     following = itineraries.row_of(way, vm["phase"])
@@ -96,7 +103,7 @@ def _roll_up_tasks(step: Object) -> None:
         end_step(step)
     for task in tasks:
         if "error" in task:
-            add_error(step, step["phase"], task["error"]["reasons"])
+            add_error(step, step.get("phase", ""), task["error"]["reasons"])
 
 
 def end_begun_steps(vm: Object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from ansible_collections.vmshift.mtv.controlplane.migration import itineraries, 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
     from ansible_collections.vmshift.mtv.controlplane.context import Context
-    from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import Itinerary
+    from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import Itinerary, Traits
     from ansible_collections.vmshift.mtv.controlplane.migration.settings import Settings
     from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import Disk, Source
 
@@ -28,12 +28,16 @@ class PhaseError(Exception):
 
 @dataclass
 class Run:
-    """One plan with its active Migration. `plan["status"]` is changed in place and stored at the end of the pass."""
+    """One plan with its active Migration. `plan["status"]` is changed in place and stored at the end of the pass.
+
+    Before there is a Migration, to see what a run would be like, `migration` and `snapshot` are empty.
+    """
 
     context: Context
     plan: Object
     migration: Object
     snapshot: Object  # the entry of this run in plan.status.migration.history
+    destination: Object  # its Provider
     network_map: Object
     storage_map: Object
     source: Source
@@ -59,14 +63,10 @@ class Run:
     def target_namespace(self) -> str:
         return self.spec["targetNamespace"]
 
-    @cached_property
-    def itinerary(self) -> Itinerary:
-        return itineraries.itinerary(self.source.itinerary(self.plan), self.source.traits(self.plan))
-
 
 @dataclass
 class VmRun:
-    """One VM of a run. `vm` is its status, `source_vm` the VM as the source's inventory has it."""
+    """One VM of a run. `vm` is its status, or its entry in the plan before it has one; `source_vm` as the source's inventory has it."""
 
     run: Run
     vm: Object
@@ -88,6 +88,16 @@ class VmRun:
     def labels(self) -> dict[str, str]:
         return labels.of_run(self.run.plan, self.run.migration["metadata"]["uid"], self.vm["id"])
 
+    @cached_property
+    def traits(self) -> Traits:
+        hooked = {hook.get("step") for hook in self.vm.get("hooks") or ()}
+        own = self.run.source.traits(self)
+        return replace(own, pre_hook=itineraries.PRE_HOOK in hooked, post_hook=itineraries.POST_HOOK in hooked)
+
+    @cached_property
+    def itinerary(self) -> Itinerary:
+        return itineraries.itinerary(self.run.source.itinerary(self.plan), self.traits)
+
     @property
     def child_name(self) -> str:
         """generateName of most child objects."""
@@ -108,7 +118,7 @@ class VmRun:
     @property
     def step(self) -> Object:
         """The step that the present phase is accounted to."""
-        row = itineraries.row_of(self.run.itinerary, self.vm["phase"])
+        row = itineraries.row_of(self.itinerary, self.vm["phase"])
         assert row is not None
         return pipeline.step_of(self.vm, row.step)
 

@@ -1,4 +1,5 @@
-"""What is done in each phase of an itinerary. A function returns True when its phase is over, False to be called again later.
+"""What is done in each phase of an itinerary. A function returns True when its phase is over, False to be called again later,
+or the phase to go on with where that is not the next one of the itinerary.
 
 It may be entered any number of times, also after a restart in the middle, and raises PhaseError when the VM cannot be migrated.
 """
@@ -14,7 +15,7 @@ from ansible_collections.vmshift.mtv.controlplane.migration.phases import conver
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
 
-Phase = Callable[["VmRun"], bool]
+Phase = Callable[["VmRun"], bool | str]
 
 PHASES: dict[str, Phase] = {
     itineraries.STARTED: start.begin,

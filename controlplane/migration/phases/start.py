@@ -25,7 +25,7 @@ def begin(work: VmRun) -> bool:
 
 def _refuse(work: VmRun) -> None:
     """Rather now than after the disks were copied. Raises PhaseError."""
-    refusal = work.run.source.refusal(work.plan)
+    refusal = work.run.source.refusal(work)
     if refusal:
         raise PhaseError(refusal)
     if work.vm.get("instanceType"):

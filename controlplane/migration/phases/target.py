@@ -32,7 +32,7 @@ def _refuse_partial_disks(work: VmRun, claims: list[Object]) -> None:
     for claim in claims:
         if not children.bound(claim):
             raise PhaseError(f"PersistentVolumeClaim {claim['metadata']['name']} is not bound; its disk cannot be complete.")
-    if itineraries.row_of(work.run.itinerary, itineraries.CONVERT_GUEST) is None:
+    if itineraries.row_of(work.itinerary, itineraries.CONVERT_GUEST) is None:
         return
     pod = children.conversion_pod(work)
     if pod is None or pod.get("status", {}).get("phase") != "Succeeded":

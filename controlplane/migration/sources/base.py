@@ -41,12 +41,13 @@ class Source(Protocol):
         """The VM of a reference {id, name}; None when there is none, or several."""
 
     def itinerary(self, plan: Object) -> Itinerary:
-        """The rows of the workflow of `plan`."""
+        """The rows of the workflow of `plan`, of which those stay that fit the traits of each VM."""
 
-    def traits(self, plan: Object) -> Traits: ...
+    def traits(self, work: VmRun) -> Traits:
+        """What decides the way of one VM. Of hooks it knows nothing."""
 
-    def refusal(self, plan: Object) -> str:
-        """Why a VM of this source cannot go the way the plan asks for; "" when it can."""
+    def refusal(self, work: VmRun) -> str:
+        """Why this VM cannot go the way the plan asks for; "" when it can. Asked before anything is done."""
 
     def disks(self, vm: Object, storage_map: Object) -> list[Disk]:
         """In the order of the guest. Raises ValueError for a disk whose size or destination is not known."""

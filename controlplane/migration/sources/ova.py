@@ -36,13 +36,13 @@ class OvaSource:
     def itinerary(self, plan: Object) -> Itinerary:
         return itineraries.COLD
 
-    def traits(self, plan: Object) -> Traits:
-        return Traits(converts=not plan["spec"].get("skipGuestConversion"), virt_v2v_copies=True)
+    def traits(self, work: VmRun) -> Traits:
+        return Traits("ova", converts=not work.run.spec.get("skipGuestConversion"), virt_v2v_copies=True)
 
-    def refusal(self, plan: Object) -> str:
-        if plan["spec"].get("skipGuestConversion"):
+    def refusal(self, work: VmRun) -> str:
+        if work.run.spec.get("skipGuestConversion"):
             return "skipGuestConversion is not possible with an OVA source: its disks are copied by virt-v2v, which converts the guest."
-        if plan["spec"].get("customizationScripts"):
+        if work.run.spec.get("customizationScripts"):
             return "customizationScripts are not run by this control plane; take them out of the plan, or run them in the migrated guest."
         return ""
 

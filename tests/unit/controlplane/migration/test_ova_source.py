@@ -72,7 +72,7 @@ def test_appliances_have_no_power():
     [({}, ""), ({"skipGuestConversion": True}, "skipGuestConversion"), ({"customizationScripts": {"name": "s"}}, "customizationScripts")],
 )
 def test_what_is_not_possible_is_refused(spec, said):
-    refusal = source().refusal({"spec": spec})
+    refusal = source().refusal(SimpleNamespace(run=SimpleNamespace(spec=spec)))
     assert refusal.startswith(said)
     assert bool(refusal) is bool(said)
 

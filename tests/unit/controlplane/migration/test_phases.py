@@ -9,10 +9,8 @@ from ansible_collections.vmshift.mtv.controlplane.migration.phases import PHASES
 from ansible_collections.vmshift.mtv.controlplane.migration.phases.disks import percent
 
 
-def test_every_phase_of_every_itinerary_has_its_function():
-    rows = [row for value in vars(itineraries).values() if isinstance(value, tuple) for row in value if isinstance(row, itineraries.Row)]
-    assert rows
-    assert {row.phase for row in rows} == set(PHASES)
+def test_every_function_is_of_a_phase_of_an_itinerary():
+    assert set(PHASES) <= {row.phase for row in (*itineraries.COLD, *itineraries.WARM)}
 
 
 @pytest.mark.parametrize(("text", "value"), [("34.3%", 34.3), ("100.0%", 100.0), ("N/A", 0.0), ("", 0.0)])

@@ -12,11 +12,12 @@ from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import (
     COMPLETED,
     DISK_ALLOCATION,
     INITIALIZE,
+    WARM,
     Traits,
     itinerary,
 )
 
-WAY = itinerary(COLD, Traits(converts=True, virt_v2v_copies=True))
+WAY = itinerary(COLD, Traits("ova", converts=True, virt_v2v_copies=True))
 DISKS = [("/ova/a.ova::a-1.vmdk", 2 << 30), ("/ova/a.ova::a-2.vmdk", (512 << 20) + 1)]
 
 
@@ -69,6 +70,28 @@ def test_going_on_to_another_step_ends_the_one_and_begins_the_other(vm):
     assert step(vm, "Initialize")["completed"]
     assert step(vm, "DiskAllocation")["phase"] == "Running"
     assert step(vm, "DiskAllocation")["started"]
+
+
+def test_a_jump_leaves_the_steps_to_what_is_done_next():
+    way = itinerary(WARM, Traits("vsphere", converts=True, virt_v2v_copies=False, warm=True))
+    vm = {"id": "1", "name": "a", "phase": "CopyingPaused", "pipeline": pipeline.build(way, DISKS)}
+    cutover = step(vm, "Cutover")
+    assert "phase" not in cutover
+    pipeline.advance(vm, way, to="StorePowerState")
+    assert vm["phase"] == "StorePowerState"
+    assert "started" not in cutover
+    vm["phase"] = "RemoveFinalSnapshot"
+    pipeline.advance(vm, way)
+    assert cutover["phase"] == "Completed"
+    assert step(vm, "ImageConversion")["phase"] == "Running"
+
+
+def test_a_step_without_a_phase_takes_an_error():
+    way = itinerary(WARM, Traits("vsphere", converts=True, virt_v2v_copies=False, warm=True))
+    vm = {"id": "1", "name": "a", "phase": "CreateFinalSnapshot", "pipeline": pipeline.build(way, DISKS)}
+    pipeline.add_error(step(vm, "Cutover")["tasks"][0], "", ["no"])
+    pipeline.roll_up(vm)
+    assert vm["error"]["reasons"] == ["no"]
 
 
 def test_a_vm_is_complete_when_all_of_its_steps_are(vm):
