@@ -26,6 +26,13 @@ REPLY_SECONDS = 60.0
 _ATTEMPTS = 5
 #: Repeating these changes nothing more than doing them once (a merge patch sets values).
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
+#: Answers that pass: of an API server that changes its leader or restarts, of a load balancer before it. And of one that stays broken,
+#: which is told by 500 as a rule and so is asked less often.
+_PASSING = {500: 3, 502: _ATTEMPTS, 503: _ATTEMPTS, 504: _ATTEMPTS}
+#: Who does not answer at all is not asked for minutes on end.
+_STALLED_ATTEMPTS = 2
+_LONGEST_PAUSE = 30.0
+_LONGEST_TEXT = 500
 
 
 class Reply(NamedTuple):
@@ -78,6 +85,7 @@ class Cluster:
         self._configuration = configuration
         self._headers = headers or []
         self._pools: dict[str, Any] = {}
+        self._answered: set[str] = set()  # origins
         if self.host.startswith("https:") and not configuration.verify_ssl:
             _silence_library_warning()
             self.warn(f"The TLS certificate of {self.host} is not verified (validate_certs is false or the kubeconfig says so).")
@@ -94,12 +102,15 @@ class Cluster:
         query: Mapping[str, Any] | None = None,
         body: Any = None,
         content_type: str | None = None,
-        timeout: float = REPLY_SECONDS,
+        timeout: float | None = None,
+        text: bool = False,
     ) -> Any:
-        """The body of a successful answer: parsed JSON, text (pod logs) or None. Raises ClusterError."""
+        """The body of a successful answer: parsed JSON or None, with `text` whatever it is (pod logs). Raises ClusterError."""
         reply = self.exchange(method, path, query=query, body=body, content_type=content_type, timeout=timeout)
         if reply.status >= 400:
             raise _refused(reply, method, path)
+        if reply.status >= 300 or not (text or isinstance(reply.data, (dict, list, type(None)))):
+            raise _not_kubernetes(reply, self.host)
         return reply.data
 
     def exchange(
@@ -110,28 +121,35 @@ class Cluster:
         query: Mapping[str, Any] | None = None,
         body: Any = None,
         content_type: str | None = None,
-        timeout: float = REPLY_SECONDS,
+        timeout: float | None = None,
     ) -> Reply:
         """The answer whatever its status. `path` may be a whole https:// URL of a service that trusts the same credentials.
 
-        A busy server (429, 503) is asked again when it says so, a lost connection when the method allows it.
+        A busy server is asked again when it says so; trouble that may pass and a lost answer lead to another attempt when the method
+        allows that. Whoever sends another method looks what has become of it: ClusterError.unclear.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             pause = 0.25 * 2**attempt
             try:
-                response = self._send(method, path, query, body, content_type, timeout)
+                reply = self._reply(self._send(method, path, query, body, content_type, timeout or REPLY_SECONDS))
             except ClusterError as error:
-                if attempt == _ATTEMPTS or not _repeatable(method, error):
+                if attempt >= self._attempts(method, path, error):
                     raise
             else:
-                retry_after = response.headers.get("Retry-After")
-                busy = response.status == 429 or (response.status == 503 and (retry_after or method in _REPEATABLE))
-                if not busy or attempt == _ATTEMPTS:
-                    return self._reply(response)
-                response.drain_conn()
-                pause = min(float(retry_after), 30.0) if retry_after and retry_after.isdigit() else pause
+                if attempt >= _attempts_after(reply, method):
+                    return reply
+                retry_after = reply.headers.get("Retry-After", "")
+                pause = min(float(retry_after), _LONGEST_PAUSE) if retry_after.isdigit() else pause
             time.sleep(pause)
         raise AssertionError("unreachable")
+
+    def _attempts(self, method: str, path: str, error: ClusterError) -> int:
+        """How often to ask one that gave no answer."""
+        if error.reason == "Unreachable":  # nothing was sent; one that has answered this task is restarting, another one is a wrong URL
+            return _ATTEMPTS if _origin(self._url(path)) in self._answered else 1
+        if not error.unclear or method not in _REPEATABLE:
+            return 1
+        return _STALLED_ATTEMPTS if error.reason == "Stalled" else _ATTEMPTS
 
     def stream(self, path: str, query: Mapping[str, Any] | None = None, *, seconds: int = 60) -> EventStream:
         """Open a watch that the server ends after `seconds`. Raises ClusterError when it is refused."""
@@ -145,7 +163,7 @@ class Cluster:
         import urllib3
         from urllib3._collections import HTTPHeaderDict  # urllib3 1.26 does not export it
 
-        url = path if path.startswith(("https://", "http://")) else self.host + path
+        url = self._url(path)
         if query:
             url += "?" + urlencode({k: v for k, v in query.items() if v is not None})
         headers = HTTPHeaderDict({"Accept": "application/json, */*", "User-Agent": "ansible-vmshift.mtv"})
@@ -154,7 +172,7 @@ class Cluster:
         if body is not None:
             headers["Content-Type"] = content_type or "application/json"
         try:
-            return self._pool(url).request(
+            response = self._pool(url).request(
                 method,
                 url,
                 body=None if body is None else json.dumps(body).encode(),
@@ -163,8 +181,13 @@ class Cluster:
                 retries=False,
                 preload_content=False,
             )
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except (urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
             raise _unreachable(url, error) from error
+        self._answered.add(_origin(url))
+        return response
+
+    def _url(self, path: str) -> str:
+        return path if path.startswith(("https://", "http://")) else self.host + path
 
     def _credentials(self) -> list[tuple[str, str]]:
         configuration = self._configuration
@@ -176,7 +199,7 @@ class Cluster:
         return []
 
     def _pool(self, url: str) -> Any:
-        origin = "/".join(url.split("/", 3)[:3])
+        origin = _origin(url)
         if origin not in self._pools:
             self._pools[origin] = _open_pool(self._configuration, origin, own=(self.host + "/").startswith(origin + "/"))
         return self._pools[origin]
@@ -185,7 +208,8 @@ class Cluster:
         try:
             raw = response.data or b""
         except Exception as error:
-            raise ClusterError(0, "ReplyBroken", f"The answer of {self.host} broke off: {_cause(error)}") from error
+            reason = "Stalled" if _is_timeout(error) else "ConnectionLost"
+            raise ClusterError(0, reason, f"The answer of {self.host} broke off: {_cause(error)}.") from error
         for text in re.findall(r'299 \S+ "((?:[^"\\]|\\.)*)"', ", ".join(response.headers.getlist("Warning"))):
             self.warn(text.replace('\\"', '"'))
         data: Any = raw.decode("utf-8", "replace") or None
@@ -251,38 +275,61 @@ def _open_pool(configuration: Any, origin: str, *, own: bool) -> Any:
     return pool
 
 
+def _attempts_after(reply: Reply, method: str) -> int:
+    """How often to ask one that gives this answer."""
+    if reply.status == 429 or (reply.status == 503 and reply.headers.get("Retry-After")):  # it has done nothing
+        return _ATTEMPTS
+    return _PASSING.get(reply.status, 1) if method in _REPEATABLE else 1
+
+
 def _refused(reply: Reply, method: str, path: str) -> ClusterError:
     """The error of an answer ≥ 400. kube-apiserver sends a Status object; its message is the best sentence there is."""
     status = reply.data if isinstance(reply.data, dict) else {}
-    message = status.get("message") or (reply.data if isinstance(reply.data, str) else "")
+    message = status.get("message") or _plain(reply.data)
     if reply.status == 401:
         message = "The server does not accept the credentials (401 Unauthorized): check api_key, the kubeconfig's user, or log in again."
     return ClusterError(reply.status, status.get("reason", ""), message.strip() or f"{method} {path} answered {reply.status}.")
 
 
+def _plain(data: Any) -> str:
+    """A short text of an answer that is no Status; not the page of a proxy."""
+    return " ".join(data.split()) if isinstance(data, str) and len(data) < _LONGEST_TEXT and "<" not in data else ""
+
+
+def _not_kubernetes(reply: Reply, host: str) -> ClusterError:
+    kind = reply.headers.get("Content-Type", "").partition(";")[0] or "no content"
+    told = f"{reply.status} to {reply.headers['Location']}" if reply.headers.get("Location") else f"{reply.status} ({kind})"
+    return ClusterError(reply.status, "NotKubernetes", f"{host} answered {told}, which no Kubernetes API server does: check host.")
+
+
 def _unreachable(url: str, error: BaseException) -> ClusterError:
-    origin = "/".join(url.split("/", 3)[:3])
-    text = _cause(error)
+    origin, text = _origin(url), _cause(error)
     if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text or "doesn't match" in text:
         advice = "give ca_cert, or validate_certs: false for a test"
         return ClusterError(0, "CertificateNotTrusted", f"The TLS certificate of {origin} is not trusted ({text}): {advice}.")
     from urllib3 import exceptions
 
-    sent = not isinstance(error, (exceptions.NewConnectionError, exceptions.ConnectTimeoutError))
-    return ClusterError(0, "ConnectionLost" if sent else "Unreachable", f"{origin} cannot be reached: {text}.")
+    sent = not isinstance(error, (exceptions.NewConnectionError, exceptions.ConnectTimeoutError, exceptions.LocationValueError, UnicodeError))
+    reason = ("Stalled" if _is_timeout(error) else "ConnectionLost") if sent else "Unreachable"
+    return ClusterError(0, reason, f"{origin} cannot be reached: {text}.")
 
 
-def _repeatable(method: str, error: ClusterError) -> bool:
-    if error.reason == "ConnectionLost":
-        return method in _REPEATABLE
-    return False
+def _is_timeout(error: BaseException) -> bool:
+    from urllib3 import exceptions
+
+    return isinstance(error, (exceptions.ReadTimeoutError, TimeoutError))
+
+
+def _origin(url: str) -> str:
+    """Scheme, host and port."""
+    return "/".join(url.split("/", 3)[:3])
 
 
 def _cause(error: BaseException) -> str:
     """The innermost sentence of a chain of wrapped errors, without object addresses."""
     text = str(error.args[-1] if error.args else error) or type(error).__name__
     return re.sub(
-        r"<[\w. ]+ object at 0x[0-9a-f]+>:? ?|HTTPS?Connection\([^)]*\): |Failed to establish a new connection: ", "", text
+        r"<[\w. ]+ object at 0x[0-9a-f]+>:? ?|HTTPS?Connection(Pool)?\([^)]*\): |Failed to establish a new connection: ", "", text
     ).strip(" .")
 
 

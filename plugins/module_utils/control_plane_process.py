@@ -74,7 +74,7 @@ def serving(folder: Path) -> dict[str, Any] | None:
     """The endpoints, if a control plane answers there with the folder's kubeconfig; None otherwise."""
     try:
         endpoints = json.loads((folder / "run" / "endpoints.json").read_text())
-        connect({"kubeconfig": endpoints["kubeconfig"]}).request("GET", "/readyz", timeout=5)
+        connect({"kubeconfig": endpoints["kubeconfig"]}).request("GET", "/readyz", timeout=5, text=True)
     except (OSError, ValueError, KeyError, TalkError):
         return None
     return endpoints

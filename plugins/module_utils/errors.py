@@ -16,6 +16,10 @@ class TalkError(Exception):
         self.details = details
 
 
+#: Reasons of errors without an answer to something that was sent.
+_ANSWER_LOST = ("ConnectionLost", "Stalled")
+
+
 class ClusterError(TalkError):
     """An answer that is not a success (`status`: HTTP code) or no answer at all (`status` 0)."""
 
@@ -24,3 +28,8 @@ class ClusterError(TalkError):
         self.status = status
         self.reason = reason
         self.message = message
+
+    @property
+    def unclear(self) -> bool:
+        """The server may have done what it was asked for."""
+        return self.reason in _ANSWER_LOST or self.status in (500, 502, 503, 504)

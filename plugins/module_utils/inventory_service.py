@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, ClusterError, TalkError
+from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, ClusterError, Reply, TalkError
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import CONTROLLER_NAMESPACES, INVENTORY_NAME, provider_type
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import get as get_object
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import path_of
@@ -93,9 +93,9 @@ class InventoryService:
             reply = self._cluster.exchange("GET", self.url + path, query=query)
         except ClusterError as error:
             raise InventoryError(f"The inventory service cannot be asked: {error}") from error
-        if reply.status == 200:
+        if reply.status == 200 and isinstance(reply.data, (list, dict)):
             return reply.data
-        raise _refused(reply.status, reply.headers, reply.data, path, self._proxied)
+        raise _refused(reply, path, self.url, self._proxied)
 
     def _discover(self) -> str:
         tried = []
@@ -139,7 +139,8 @@ def _path(provider: Mapping[str, Any], collection: str) -> str:
     return "/providers/{}/{}/{}".format(provider_type(provider), provider["metadata"]["uid"], collection.strip("/"))
 
 
-def _refused(status: int, headers: Mapping[str, str], data: Any, path: str, proxied: bool) -> InventoryError:
+def _refused(reply: Reply, path: str, url: str, proxied: bool) -> InventoryError:
+    status, headers, data = reply
     # The service puts its text into a header; after " (&{" comes a dump of Go structs.
     said = (headers.get("forklift-error-message") or "").split(" (&{")[0]
     if status == 206:
@@ -153,4 +154,7 @@ def _refused(status: int, headers: Mapping[str, str], data: Any, path: str, prox
         return InventoryError("The inventory service refuses: {}".format(said or "forbidden"), 403)
     if status == 503 and isinstance(data, dict) and data.get("message"):
         return InventoryError("The inventory service is not reachable: {}".format(data["message"]), 503, not_ready=True)
+    if status < 400:
+        kind = headers.get("Content-Type", "").partition(";")[0] or "no content"
+        return InventoryError(f"{url} answered {status} ({kind}), which no inventory service does: check inventory_url.", status)
     return InventoryError(f"The inventory service answered {status} to {path}: {said or 'no text'}.", status)

@@ -30,7 +30,8 @@ def last_words(cluster: Cluster, plan: Mapping[str, Any], row: Mapping[str, Any]
         if pod is None:
             return [f"There is no pod of this VM in namespace {namespace} (any more)."]
         name, container = pod["metadata"]["name"], pod["spec"]["containers"][0]["name"]
-        text = cluster.request("GET", path_of("Pod", namespace, name, "log"), query={"container": container, "tailLines": lines})
+        query = {"container": container, "tailLines": lines}
+        text = cluster.request("GET", path_of("Pod", namespace, name, "log"), query=query, text=True)
     except ClusterError as error:
         return [f"The log of its pod in namespace {namespace} cannot be read: {error}"]
     return [f"last lines of pod {namespace}/{name}, container {container}:", *(f"| {line}" for line in str(text or "").splitlines())]

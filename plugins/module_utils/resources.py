@@ -64,6 +64,8 @@ KINDS: dict[str, Kind] = {
 HIDDEN = "<hidden>"
 HIDDEN_CHANGED = "<hidden, changed>"
 _DRY_RUN = {"dryRun": "All"}
+_ATTEMPTS = 5
+_LISTINGS = 3
 
 
 class Result(NamedTuple):
@@ -112,16 +114,27 @@ def list_objects(
 ) -> list[dict[str, Any]]:
     """All objects of a kind in a namespace, or in all of them."""
     query: dict[str, Any] = {"labelSelector": label_selector or None, "fieldSelector": field_selector or None, "limit": 500}
-    found: list[dict[str, Any]] = []
-    while True:
+    for attempt in range(_LISTINGS):
+        if attempt == _LISTINGS - 1:
+            query["limit"] = None
         try:
-            page = cluster.request("GET", path_of(kind, namespace), query=query)
+            return _pages(cluster, kind, namespace, query)
         except ClusterError as error:
-            _explain(error, kind)
-            raise
+            # The server has forgotten the state that the first pages are of; in one piece it cannot.
+            if error.status != 410 or attempt == _LISTINGS - 1:
+                _explain(error, kind)
+                raise
+    raise AssertionError("unreachable")
+
+
+def _pages(cluster: Cluster, kind: str, namespace: str | None, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    token = None
+    while True:
+        page = cluster.request("GET", path_of(kind, namespace), query={**query, "continue": token})
         found += [tidy(item, kind) for item in page.get("items") or []]
-        query["continue"] = (page.get("metadata") or {}).get("continue")
-        if not query["continue"]:
+        token = (page.get("metadata") or {}).get("continue")
+        if not token:
             return found
 
 
@@ -135,28 +148,32 @@ def ensure_present(cluster: Cluster, desired: Mapping[str, Any], *, check_mode: 
     wanted = _normal(desired)
     kind, meta = wanted["kind"], wanted["metadata"]
     query = _DRY_RUN if check_mode else None
-    for attempt in range(5):
+    lost = False  # the answer to a creation, which then is this task's when the object is found
+    for attempt in range(_ATTEMPTS):
         current = get(cluster, kind, meta.get("namespace"), meta["name"])
         try:
             if current is None:
                 return _create(cluster, wanted, check_mode, ask_server)
             if "deletionTimestamp" in current["metadata"]:
                 raise ClusterError(409, "Deleting", f"{describe(current)} is being deleted; wait until it is gone.")
+            before = {} if lost else owned(current, wanted)
             patch = difference(current, wanted)
             if not patch:
-                return _result(kind, owned(current, wanted), owned(current, wanted), current, "")
+                return _result(kind, before, owned(current, wanted), current, "create")
             if check_mode and not ask_server:
                 reply = merged(current, patch)
             else:
                 path = path_of(kind, meta.get("namespace"), meta["name"])
                 reply = cluster.request("PATCH", path, query=query, body=patch, content_type=MERGE_PATCH)
-            return _result(kind, owned(current, wanted), owned(reply, wanted), reply, "patch")
+            return _result(kind, before, owned(reply, wanted), reply, "create" if lost else "patch")
         except ClusterError as error:
             # AlreadyExists: someone was faster; Conflict: the server could not fit two writes together. Look again.
-            # NotFound: it went away between reading and writing.
-            if error.reason not in ("AlreadyExists", "Conflict") and not (error.status == 404 and current is not None) or attempt == 4:
+            # NotFound: it went away between reading and writing. Unclear: it may be there by now.
+            lost = lost or (current is None and error.unclear)
+            passes = error.reason in ("AlreadyExists", "Conflict") or (current is None and error.unclear)
+            if attempt == _ATTEMPTS - 1 or not (passes or (error.status == 404 and current is not None)):
                 raise
-        time.sleep(0.2 * (attempt + 1))
+        time.sleep(_pause(attempt))
     raise AssertionError("unreachable")
 
 
@@ -164,34 +181,67 @@ def ensure_absent(
     cluster: Cluster, kind: str, namespace: str | None, name: str, *, check_mode: bool = False, ask_server: bool = True
 ) -> Result:
     """Ask for the deletion. An object with finalizers may live on: see waiting.wait_gone. `ask_server`: as in ensure_present."""
-    current = get(cluster, kind, namespace, name)
-    if current is None:
-        return Result(False, {}, {}, None, "")
-    before = _shown(kind, {k: v for k, v in current.items() if k != "status"})
-    before["metadata"] = {k: v for k, v in current["metadata"].items() if k in ("name", "namespace", "labels", "annotations")}
-    if "deletionTimestamp" in current["metadata"]:
-        return Result(False, before, before, current, "")
-    body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+    for attempt in range(_ATTEMPTS):
+        current = get(cluster, kind, namespace, name)
+        if current is None:
+            return Result(False, {}, {}, None, "")
+        before = _shown(kind, {k: v for k, v in current.items() if k != "status"})
+        before["metadata"] = {k: v for k, v in current["metadata"].items() if k in ("name", "namespace", "labels", "annotations")}
+        if "deletionTimestamp" in current["metadata"]:
+            return Result(False, before, before, current, "")
+        try:
+            if ask_server or not check_mode:
+                _delete(cluster, current, check_mode)
+        except ClusterError as error:
+            # Conflict: another object has that name by now.
+            if error.reason != "Conflict" or attempt == _ATTEMPTS - 1:
+                raise
+        else:
+            return Result(True, before, {}, None, "delete")
+        time.sleep(_pause(attempt))
+    raise AssertionError("unreachable")
+
+
+def _delete(cluster: Cluster, current: Mapping[str, Any], check_mode: bool) -> None:
+    """Ask for the deletion of this object and of no other one of its name, also when the question has to be repeated."""
+    meta = current["metadata"]
+    body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background", "preconditions": {"uid": meta["uid"]}}
+    path = path_of(current["kind"], meta.get("namespace"), meta["name"])
     try:
-        if ask_server or not check_mode:
-            cluster.request("DELETE", path_of(kind, namespace, name), query=_DRY_RUN if check_mode else None, body=body)
+        cluster.request("DELETE", path, query=_DRY_RUN if check_mode else None, body=body)
     except ClusterError as error:
         if error.status != 404:
             raise
-    return Result(True, before, {}, None, "delete")
 
 
 def add_owner(cluster: Cluster, obj: Mapping[str, Any], owner: Mapping[str, Any], *, check_mode: bool = False) -> dict[str, Any]:
     """Make `owner` an owner of `obj` beside those it has; returns the object as it is afterwards."""
-    references = list(obj["metadata"].get("ownerReferences") or [])
-    if any(r.get("uid") == owner["metadata"]["uid"] for r in references):
-        return dict(obj)
-    meta = owner["metadata"]
-    references.append({"apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": meta["name"], "uid": meta["uid"]})
-    # The resourceVersion makes the server refuse if the list has changed since it was read.
-    patch = {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"], "ownerReferences": references}}
-    path = path_of(obj["kind"], obj["metadata"].get("namespace"), obj["metadata"]["name"])
-    return cluster.request("PATCH", path, query=_DRY_RUN if check_mode else None, body=patch, content_type=MERGE_PATCH)
+    by = owner["metadata"]
+    kind, meta = obj["kind"], obj["metadata"]
+    current: Mapping[str, Any] | None = obj
+    for attempt in range(_ATTEMPTS):
+        if current is None:
+            raise ClusterError(404, "NotFound", f"{describe(obj)} was deleted while this task was using it.")
+        references = list(current["metadata"].get("ownerReferences") or [])
+        if any(r.get("uid") == by["uid"] for r in references):
+            return dict(current)
+        references.append({"apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": by["name"], "uid": by["uid"]})
+        # The resourceVersion makes the server refuse if the list has changed since it was read.
+        patch = {"metadata": {"resourceVersion": current["metadata"]["resourceVersion"], "ownerReferences": references}}
+        path = path_of(kind, meta.get("namespace"), meta["name"])
+        try:
+            return cluster.request("PATCH", path, query=_DRY_RUN if check_mode else None, body=patch, content_type=MERGE_PATCH)
+        except ClusterError as error:
+            if error.reason != "Conflict" or attempt == _ATTEMPTS - 1:
+                raise
+        time.sleep(_pause(attempt))
+        current = get(cluster, kind, meta.get("namespace"), meta["name"])
+    raise AssertionError("unreachable")
+
+
+def _pause(attempt: int) -> float:
+    """Seconds until the next one."""
+    return 0.2 * (attempt + 1)
 
 
 def tidy(obj: Mapping[str, Any], kind: str = "") -> dict[str, Any]:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+from ansible_collections.vmshift.mtv.plugins.module_utils import connection
 from ansible_collections.vmshift.mtv.plugins.module_utils.authentication import AUTH_ARGUMENT_SPEC
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import ClusterError, connect
 
@@ -27,7 +29,28 @@ def test_request_carries_token_and_parses_json(kube, cluster):
 
 def test_text_comes_back_as_text(kube, cluster):
     kube.answer = lambda request, handler: kube.send(handler, 200, "line 1\nline 2\n")
-    assert cluster.request("GET", "/log") == "line 1\nline 2\n"
+    assert cluster.request("GET", "/log", text=True) == "line 1\nline 2\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "said"),
+    [
+        (200, {}, "answered 200 (text/plain), which no Kubernetes API server does: check host"),
+        (302, {"Location": "https://console.example/"}, "answered 302 to https://console.example/, which no Kubernetes API server does"),
+    ],
+)
+def test_what_is_no_api_server_is_told(kube, cluster, status, headers, said):
+    kube.answer = lambda request, handler: kube.send(handler, status, "<html>Welcome</html>", headers)
+    with pytest.raises(ClusterError) as caught:
+        cluster.request("GET", "/x")
+    assert said in str(caught.value)
+    assert "Welcome" not in str(caught.value)
+
+
+def test_the_page_of_a_proxy_does_not_become_the_message(kube, cluster):
+    kube.answer = lambda request, handler: kube.send(handler, 404, "<html><body>Not here</body></html>")
+    with pytest.raises(ClusterError, match=r"^GET /x answered 404\.$"):
+        cluster.request("GET", "/x")
 
 
 def test_refusal_says_what_the_server_said(kube, cluster):
@@ -60,11 +83,23 @@ def test_busy_server_is_asked_again_after_the_time_it_names(kube, cluster, metho
     assert time.monotonic() - begin >= 1
 
 
-def test_lost_connection_is_tried_again_only_when_repeating_is_safe(kube, cluster):
+def hang_up(handler):
+    handler.connection.shutdown(socket.SHUT_RDWR)
+    handler.close_connection = True
+
+
+@pytest.fixture
+def no_pauses(monkeypatch):
+    """The pauses that were made, without making them."""
+    made = []
+    monkeypatch.setattr(connection.time, "sleep", made.append)
+    return made
+
+
+def test_lost_connection_is_tried_again_only_when_repeating_is_safe(kube, cluster, no_pauses):
     def answer(request, handler):
         if len(kube.requests) == 1:
-            handler.connection.shutdown(socket.SHUT_RDWR)
-            handler.close_connection = True
+            hang_up(handler)
         else:
             kube.send(handler, 200, {"ok": True})
 
@@ -73,16 +108,72 @@ def test_lost_connection_is_tried_again_only_when_repeating_is_safe(kube, cluste
     kube.requests.clear()
     with pytest.raises(ClusterError) as caught:
         cluster.request("POST", "/x", body={})
-    assert caught.value.reason == "ConnectionLost"
+    assert (caught.value.reason, caught.value.unclear) == ("ConnectionLost", True)
     assert len(kube.requests) == 1
 
 
-def test_nothing_listens(kube, cluster):
+def test_an_answer_that_breaks_off_is_asked_for_again(kube, cluster, no_pauses):
+    def answer(request, handler):
+        if len(kube.requests) == 1:
+            handler.send_response(200)
+            handler.send_header("Content-Length", "100")
+            handler.end_headers()
+            handler.wfile.write(b'{"half":')
+            hang_up(handler)
+        else:
+            kube.send(handler, 200, {"ok": True})
+
+    kube.answer = answer
+    assert cluster.request("GET", "/x") == {"ok": True}
+
+
+@pytest.mark.parametrize(("status", "asked"), [(500, 3), (502, 5), (503, 5), (504, 5)])
+def test_trouble_that_may_pass_is_waited_for_when_repeating_is_safe(kube, cluster, no_pauses, status, asked):
+    kube.answer = lambda request, handler: kube.send(handler, status, {"kind": "Status", "message": "etcdserver: leader changed"})
+    with pytest.raises(ClusterError, match="leader changed"):
+        cluster.request("GET", "/x")
+    assert (len(kube.requests), len(no_pauses)) == (asked, asked - 1)
+    kube.requests.clear()
+    with pytest.raises(ClusterError) as caught:
+        cluster.request("POST", "/x", body={})
+    assert caught.value.unclear
+    assert len(kube.requests) == 1
+
+
+def test_who_never_answers_is_asked_twice(kube, cluster, no_pauses, monkeypatch):
+    monkeypatch.setattr(connection, "REPLY_SECONDS", 0.2)
+    released = threading.Event()
+    kube.answer = lambda request, handler: released.wait(30)
+    with pytest.raises(ClusterError, match="cannot be reached: Read timed out") as caught:
+        cluster.request("GET", "/x")
+    released.set()
+    assert (caught.value.reason, len(kube.requests)) == ("Stalled", 2)
+
+
+def test_a_server_that_restarts_is_waited_for(kube, cluster, monkeypatch):
+    kube.answer = lambda request, handler: kube.send(handler, 200, {"ok": True})
+    cluster.request("GET", "/x")
+    cluster._pools.clear()  # or the connection would be kept
+    kube.close()
+    pauses = []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            kube.open()
+
+    monkeypatch.setattr(connection.time, "sleep", pause)
+    assert cluster.request("POST", "/x", body={}) == {"ok": True}
+    assert len(pauses) == 3
+
+
+def test_nothing_listens(kube, cluster, no_pauses):
     kube.close()
     with pytest.raises(ClusterError, match=r"http://127.0.0.1:\d+ cannot be reached: .*refused") as caught:
         cluster.request("GET", "/x")
     assert caught.value.status == 0
     assert "object at 0x" not in str(caught.value)
+    assert no_pauses == []  # a wrong URL is not waited for
 
 
 def test_warning_headers_are_collected_once(kube, cluster):

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from ansible_collections.vmshift.mtv.plugins.module_utils import connection, resources
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import ClusterError, connect
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import (
     HIDDEN,
@@ -283,6 +284,69 @@ def test_conflict_is_tried_again(kube, cluster):
     assert ensure_present(cluster, {"kind": "Namespace", "metadata": {"name": "a", "labels": {"x": "1"}}}).changed
 
 
+@pytest.fixture
+def no_pauses(monkeypatch):
+    monkeypatch.setattr(resources.time, "sleep", lambda seconds: None)
+
+
+@pytest.mark.parametrize("acted", [True, False])
+@pytest.mark.parametrize("answer", ["lost", 500, 504])
+def test_a_creation_without_a_clear_answer_is_looked_for(there, monkeypatch, no_pauses, acted, answer):
+    """It was this task that made it, however the answer was lost; and it is made once."""
+    sent, send = [], there._send
+
+    def unsure(method, *rest):
+        if method != "POST" or sent:
+            return send(method, *rest)
+        sent.append(method)
+        if acted:
+            send(method, *rest).drain_conn()
+        raise ClusterError(0, "ConnectionLost", "gone") if answer == "lost" else ClusterError(answer, "", "timed out")
+
+    monkeypatch.setattr(there, "_send", unsure)
+    result = ensure_present(there, plan())
+    assert (result.changed, result.method, result.before) == (True, "create", {})
+    assert result.after["spec"]["targetNamespace"] == "t"
+    assert get(there, "Plan", "mig", "one")["metadata"]["uid"] == result.object["metadata"]["uid"]
+    assert not ensure_present(there, plan()).changed
+
+
+def test_a_creation_that_never_gets_a_clear_answer_fails_with_the_last_one(there, monkeypatch, no_pauses):
+    send = there._send
+
+    def unsure(method, *rest):
+        if method == "POST":
+            raise ClusterError(500, "InternalError", "failed calling webhook: connection refused")
+        return send(method, *rest)
+
+    monkeypatch.setattr(there, "_send", unsure)
+    with pytest.raises(ClusterError, match="failed calling webhook"):
+        ensure_present(there, plan())
+
+
+def test_another_object_of_the_name_is_not_deleted_by_repeating(there, plane, monkeypatch, no_pauses):
+    """The answer to the deletion is lost, and somebody makes the object anew before it is asked for again."""
+    ensure_present(there, plan())
+    deletions, send = [], there._send
+
+    def unsure(method, *rest):
+        if method == "DELETE":
+            deletions.append(rest[2]["preconditions"])
+            if len(deletions) == 1:
+                send(method, *rest).drain_conn()
+                plane.do("create", {**plan(description="new"), "apiVersion": "forklift.konveyor.io/v1beta1"})
+                raise ClusterError(0, "ConnectionLost", "gone")
+        return send(method, *rest)
+
+    monkeypatch.setattr(connection.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(there, "_send", unsure)
+    result = ensure_absent(there, "Plan", "mig", "one")
+    assert result.changed
+    # The second one was refused; the new object was seen and deleted as what it is.
+    assert result.before["spec"]["description"] == "new"
+    assert len({wanted["uid"] for wanted in deletions}) == 2
+
+
 def test_absent_and_again(there):
     ensure_present(there, plan())
     result = ensure_absent(there, "Plan", "mig", "one")
@@ -306,6 +370,29 @@ def test_owner_is_added_beside_others(there):
     held = add_owner(there, held, owner)
     assert [o["uid"] for o in held["metadata"]["ownerReferences"]] == [owner["metadata"]["uid"]]
     assert add_owner(there, held, owner)["metadata"]["resourceVersion"] == held["metadata"]["resourceVersion"]
+
+
+def test_owner_is_added_also_when_the_object_changes_meanwhile(there, plane):
+    owner = ensure_present(there, plan()).object
+    held = ensure_present(there, {"kind": "ConfigMap", "metadata": {"name": "c", "namespace": "mig"}}).object
+    plane.do("patch", "ConfigMap", "mig", "c", {"data": {"a": "b"}})
+    assert [o["uid"] for o in add_owner(there, held, owner)["metadata"]["ownerReferences"]] == [owner["metadata"]["uid"]]
+    plane.do("delete", "ConfigMap", "mig", "c")
+    with pytest.raises(ClusterError, match='configmaps "c" not found'):
+        add_owner(there, held, owner)
+
+
+def test_a_list_whose_pages_expire_is_read_anew(kube, cluster):
+    def answer(request, handler):
+        if request.query.get("continue"):
+            kube.send(handler, 410, {"kind": "Status", "reason": "Expired", "message": "The provided continue parameter is too old"})
+        elif request.query.get("limit"):
+            kube.send(handler, 200, {"metadata": {"continue": "more"}, "items": [{"metadata": {"name": "a"}}]})
+        else:
+            kube.send(handler, 200, {"metadata": {}, "items": [{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}]})
+
+    kube.answer = answer
+    assert [o["metadata"]["name"] for o in list_objects(cluster, "Secret", "mig")] == ["a", "b"]
 
 
 def test_list_fills_in_kinds_and_follows_pages(there, kube, cluster):
