@@ -155,7 +155,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Clus
 from ansible_collections.vmshift.mtv.plugins.module_utils.hook_playbook import decoded, encoded
 from ansible_collections.vmshift.mtv.plugins.module_utils.options import OBJECT, WAIT
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import Result, ensure_absent, ensure_present, get
-from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import refuse_unknown, spec_fields
+from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import refuse_newer
 from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import target_of, wait_gone, wait_ready
 
 KIND = "Hook"
@@ -219,10 +219,8 @@ def _content(path: str | None) -> str | None:
 def present(module: AnsibleModule, cluster: Cluster) -> dict[str, Any]:
     params = module.params
     spec = spec_of(params)
-    served = spec_fields(cluster, KIND)
-    refuse_unknown(served, [("aap", "aap", "2.12.0")] if spec.get("aap") else [])
-    refuse_unknown(served, [("serviceAccount", "service_account", "2.11.3")] if spec.get("serviceAccount") else [])
     current = get(cluster, KIND, params["namespace"], params["name"])
+    refuse_newer(cluster, KIND, spec, current)
     before = (current or {}).get("spec") or {}
     if not spec.get("aap") and not spec.get("image", before.get("image")) and not (before.get("aap") and "aap" not in spec):
         raise TalkError("image: this hook has none; give image, or aap for a job template of Ansible Automation Platform.")

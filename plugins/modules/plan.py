@@ -402,6 +402,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import PLAN_
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import Result, describe, ensure_absent, ensure_present, get
 from ansible_collections.vmshift.mtv.plugins.module_utils.runs import blocks_start, own_conflict
 from ansible_collections.vmshift.mtv.plugins.module_utils.selection import HAS_JMESPATH
+from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import refuse_newer
 from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import WaitError, target_of, wait_for, wait_gone
 
 
@@ -420,6 +421,7 @@ class Task:
     def run(self) -> dict[str, Any]:
         self.require_new_plan_options()
         needs = Needs(self.cluster, self.params, self.check_mode)
+        refuse_newer(self.cluster, "Plan", self.options(), self.current)
         links = needs.links(self.current)
         needs.await_links(links)
         choice = needs.choose(self.entries, self.exclude, links)
@@ -440,6 +442,11 @@ class Task:
         missing = [option for option in needed if not self.params[option]]
         if missing:
             raise TalkError(f"The plan {self.namespace}/{self.params['name']} does not exist yet; to make it give {', '.join(missing)}.")
+
+    def options(self) -> dict[str, Any]:
+        """`spec` of the options alone, before anything is looked up."""
+        entries = [{"overrides": entry} for entry in self.entries or [] if isinstance(entry, Mapping)]
+        return plan_spec(self.params, {}, entries, self.namespace)
 
     def manifest(self, links: Links, choice: Choice | None) -> dict[str, Any]:
         metadata = {key: self.params[key] for key in ("name", "namespace", "labels", "annotations") if self.params[key] is not None}

@@ -103,7 +103,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.controller_settings im
     field_value,
 )
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import ensure_present, get, list_objects
-from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import refuse_unknown, spec_fields
+from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import refuse_newer, spec_fields
 
 KIND = "ForkliftController"
 ARGUMENT_SPEC = {
@@ -138,7 +138,7 @@ def apply(module: AnsibleModule, cluster: Cluster, given: set[str]) -> dict[str,
     except InvalidSetting as error:
         raise TalkError(str(error)) from error
     served = spec_fields(cluster, KIND)
-    refuse_unknown(served, [(s.name, s.name, s.since) for s in wanted])
+    refuse_newer(cluster, KIND, spec)
     meta = controller(cluster, params["namespace"], params["name"])["metadata"]
     desired = {"kind": KIND, "metadata": {"name": meta["name"], "namespace": meta["namespace"]}, "spec": spec}
     result = ensure_present(cluster, desired, check_mode=module.check_mode)

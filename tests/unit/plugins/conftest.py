@@ -7,10 +7,12 @@ controllers: what a controller would write, a test writes.
 from __future__ import annotations
 
 import asyncio
+import copy
+import dataclasses
 import importlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -21,12 +23,13 @@ from ansible.module_utils import _internal
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.vmshift.mtv.controlplane.apiserver import http, pki
+from ansible_collections.vmshift.mtv.controlplane.apiserver import http, pki, schemas
 from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
 from ansible_collections.vmshift.mtv.controlplane.apiserver.auth import Tokens
-from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Registry
+from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Kind, Registry
 from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Store
 from ansible_collections.vmshift.mtv.controlplane.state import State
+from ansible_collections.vmshift.mtv.plugins.module_utils import releases
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, connect
 
 
@@ -124,10 +127,41 @@ def cluster(kube: KubeServer) -> Cluster:
     return connect({"host": kube.url, "api_key": "s3cret"})
 
 
+def kinds_of(release: str) -> list[Kind]:
+    """The kinds as that release of MTV serves them: without the fields (values, kinds) that came later."""
+    return [cut for kind in schemas.built_in() if (cut := _as_of(kind, release)) is not None]
+
+
+def _as_of(kind: Kind, release: str) -> Kind | None:
+    later = [p for p, since in releases.SINCE.get(kind.kind, {}).items() if releases.number(since) > releases.number(release)]
+    if not later:
+        return kind
+    if "" in later:
+        return None
+    schema = copy.deepcopy(kind.schema or {})
+    for path in later:
+        _cut(schema["properties"]["spec"], path)
+    return dataclasses.replace(kind, schema=schema)
+
+
+def _cut(spec: dict[str, Any], path: str) -> None:
+    """Take one field, or one value of a field, out of a schema; it may have gone already with one above it."""
+    field, _equals, value = path.partition("=")
+    *above, last = field.replace("[]", ".[]").split(".")
+    for part in above:
+        spec = spec.get("items" if part == "[]" else "properties", {})
+        spec = spec if part == "[]" else spec.get(part, {})
+    if not value:
+        spec.get("properties", {}).pop(last, None)
+    elif last in spec.get("properties", {}):
+        spec["properties"][last] = {**spec["properties"][last], "enum": [v for v in spec["properties"][last]["enum"] if v != value]}
+
+
 class Plane:
     """The embedded API server in a thread, with an inventory that a test fills."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, kinds: Iterable[Kind] | None = None) -> None:
+        self._kinds = kinds
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -139,7 +173,7 @@ class Plane:
     async def _open(self, state: State) -> None:
         state.prepare()
         self.store = Store(state.store)
-        self.api = Api(self.store, Registry())
+        self.api = Api(self.store, Registry(self._kinds))
         tokens = Tokens(self.api, state)
         app = http.build_app(self.api, tokens=tokens, pod_log=lambda *_unused: None, service_proxy={"forklift-inventory": self._inventory})
         _runner, port = await http.start(app, pki.ensure_pki(state), "127.0.0.1", 0)
@@ -199,8 +233,10 @@ def conditions(obj: dict[str, Any], *types: str, category: str = "Required", **f
 
 
 @pytest.fixture
-def plane(tmp_path: Any) -> Iterator[Plane]:
-    found = Plane(State(tmp_path / "state"))
+def plane(tmp_path: Any, request: pytest.FixtureRequest) -> Iterator[Plane]:
+    """`@pytest.mark.mtv("2.10")`: the API of that release instead of the newest."""
+    release = request.node.get_closest_marker("mtv")
+    found = Plane(State(tmp_path / "state"), kinds_of(release.args[0]) if release else None)
     for namespace in ("mig", "konveyor-forklift"):
         found.make("Namespace", namespace, "", "v1")
     found.make("Service", "forklift-inventory", "konveyor-forklift", "v1", spec={"ports": [{"port": 8443}]})

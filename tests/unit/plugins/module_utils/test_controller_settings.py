@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.vmshift.mtv.plugins.module_utils.connection import ClusterError, TalkError
 from ansible_collections.vmshift.mtv.plugins.module_utils.controller_settings import SETTINGS, effective, field_value
-from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import refuse_unknown, spec_fields
 
 
 def served_by(release):
@@ -44,15 +42,3 @@ def test_values_that_somebody_else_wrote_are_told_as_they_are():
     spec = {"virt_v2v_extra_args": "--x y", "feature_ui_plugin": True, "controller_log_level": "4"}
     found = effective(spec, served_by("2.12.0"))
     assert {name: found[name] for name in spec} == {"virt_v2v_extra_args": "--x y", "feature_ui_plugin": True, "controller_log_level": 4}
-
-
-def test_fields_of_the_spec_are_read_from_the_api_server(there):
-    assert spec_fields(there, "Hook")["aap"]["required"] == ["jobTemplateId"]
-    with pytest.raises(ClusterError, match="does not know the kind Flying"):
-        spec_fields(there, "Flying")
-
-
-def test_an_unknown_field_is_told_with_its_release():
-    refuse_unknown(None, [("aap", "aap", "2.12.0")])
-    with pytest.raises(TalkError, match=r"aap: the MTV .* MTV 2\.12\.0"):
-        refuse_unknown({"image": {}}, [("image", "image", "2.8"), ("aap", "aap", "2.12.0")])

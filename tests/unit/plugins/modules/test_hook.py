@@ -4,8 +4,6 @@ import base64
 
 import pytest
 
-from ansible_collections.vmshift.mtv.plugins.modules import hook as hook_module
-
 PLAYBOOK = "- hosts: localhost\n  tasks:\n    - debug: {msg: hi}\n"
 IMAGE = "quay.io/konveyor/hook-runner"
 AAP = {"job_template_id": 42, "url": "https://aap.example.com", "token_secret": "aap-token"}
@@ -108,15 +106,12 @@ def test_nothing_is_made_of_bad_options(plane, hook, given, said):
     assert plane.do("list", "Hook", "mig") == []
 
 
-@pytest.mark.parametrize(
-    ("option", "given", "release"),
-    [("aap", {"aap": AAP}, "2.12.0"), ("service_account", {"image": IMAGE, "service_account": "runner"}, "2.11.3")],
-)
-def test_an_option_of_a_newer_release_is_refused(plane, hook, monkeypatch, option, given, release):
-    monkeypatch.setattr(hook_module, "spec_fields", lambda cluster, kind: {"image": {}, "playbook": {}, "deadline": {}})
-    result = hook(**given)
-    assert result["msg"] == f"{option}: the MTV of this cluster does not know this option; MTV {release} and newer do."
-    assert plane.do("list", "Hook", "mig") == []
+@pytest.mark.mtv("2.11.7")
+def test_job_templates_need_a_newer_release(plane, hook):
+    assert hook(image=IMAGE, service_account="runner")["changed"]
+    result = hook(aap=AAP)
+    assert result["msg"] == "aap: the MTV of this cluster does not know this option; MTV 2.12.0 and newer do."
+    assert spec_of(plane) == {"image": IMAGE, "serviceAccount": "runner"}
 
 
 def test_a_blocking_condition_fails_the_task(plane, run, conditions_of_status):

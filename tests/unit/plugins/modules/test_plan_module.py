@@ -282,3 +282,24 @@ def test_folders_are_read_from_the_inventory_of_the_source(world, run):
     assert made["vms"] == [{"id": "vm-1", "name": "web", "overrides": {}}]
     failed = run("plan", **{**by_folder, "vms": [{"folder": "prdo"}]})
     assert "vms[0]: there is no folder 'prdo' (did you mean 'prod'" in failed["msg"]
+
+
+@pytest.mark.mtv("2.8")
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"target_labels": {"a": "b"}}, "target_labels: the MTV of this cluster does not know this option; MTV 2.10 and newer do."),
+        ({"vms": [{"name": "app", "target_name": "x"}]}, "vms[].target_name: the MTV of this cluster does not know this option; MTV 2.9.0"),
+        ({"delete_vm_on_fail_migration": False, "source": "absent"}, "delete_vm_on_fail_migration: the MTV of this cluster"),
+    ],
+)
+def test_what_an_old_mtv_does_not_know_is_refused_before_anything_is_written(world, run, options, said):
+    result = run("plan", **{**GIVEN, **options})
+    assert result["msg"].startswith(said)
+    assert world.do("list", "Plan", "mig") == []
+
+
+@pytest.mark.mtv("2.8")
+def test_an_old_mtv_takes_what_it_knows(world, run):
+    assert run("plan", **GIVEN, warm=True, preserve_static_ips=False)["changed"]
+    assert not run("plan", **GIVEN, warm=True, preserve_static_ips=False)["changed"]

@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.authentication import AUTH_ARGUMENT_SPEC
-from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import spec_fields
 
 CONTROLLER = "ForkliftController"
 PLUGINS = "ansible_collections.vmshift.mtv.plugins"
@@ -131,12 +130,13 @@ def test_the_controller_must_be_clear(plane, run, controller):
     assert not run("settings", namespace="konveyor-forklift", name="second")["changed"]
 
 
-def test_a_setting_of_a_newer_release_is_refused(plane, settings, there, monkeypatch):
-    older = {k: v for k, v in spec_fields(there, CONTROLLER).items() if k != "controller_windows_reboot_timeout"}
-    module = importlib.import_module(f"{PLUGINS}.modules.settings")
-    monkeypatch.setattr(module, "spec_fields", lambda cluster, kind: older)
+@pytest.mark.mtv("2.11.5")
+def test_a_setting_of_a_newer_release_is_refused(plane, settings):
+    before = stored(plane)
     result = settings(controller_windows_reboot_timeout=60, controller_log_level=1)
     expected = "controller_windows_reboot_timeout: the MTV of this cluster does not know this option; MTV 2.12.0 and newer do."
     assert result["msg"] == expected
-    assert stored(plane)["controller_log_level"] == 3
-    assert "controller_windows_reboot_timeout" not in settings()["settings"]
+    assert stored(plane) == before
+    known = settings(feature_windows_registry_network_config=True, controller_windows_reboot_timeout=None)["settings"]
+    assert known["feature_windows_registry_network_config"] is True
+    assert "controller_windows_reboot_timeout" not in known
