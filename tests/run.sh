@@ -49,7 +49,18 @@ sanity() {
   (cd .build/copy/ansible_collections/vmshift/mtv && ansible-test sanity --color yes --venv --python "$version")
 }
 
+# The lowest version of the official client that requirements.txt accepts, with what it needs: tests use it beside the installed one.
+provide_oldest_client() {
+  wanted=$(sed -n 's/^\(kubernetes\)>=\(.*\)/\1==\2/p' requirements.txt)
+  folder=$VMSHIFT_CACHE/oldest-client
+  [ ! -e "$folder/$wanted" ] || return 0
+  rm -rf "$folder"
+  uv pip install -q --target "$folder" "$wanted"
+  touch "$folder/$wanted"
+}
+
 unit() {
+  provide_oldest_client
   say "unit tests"
   pytest -n 4 tests/unit
 }

@@ -9,9 +9,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.module_utils.basic import env_fallback, missing_required_lib
+from ansible.module_utils.basic import env_fallback
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.errors import ClusterError
+from ansible_collections.vmshift.mtv.plugins.module_utils.official_client import part
 
 
 def _option(*variables: str, **option: Any) -> dict[str, Any]:
@@ -52,16 +53,12 @@ def configuration(params: Mapping[str, Any]) -> Any:
 
     Same order as kubernetes.core: options that suffice > kubeconfig/context > in-cluster > default kubeconfig; then single overrides.
     """
-    try:
-        from kubernetes import client, config
-    except ImportError as error:
-        raise ClusterError(0, "MissingLibrary", missing_required_lib("kubernetes")) from error
-    result = client.Configuration()
+    result = part("client.configuration").Configuration()
     host: str = params.get("host") or ""
     token: str = params.get("api_key") or ""
     pairs = (("username", "password"), ("client_cert", "client_key"))
     if not (host and (token or any(params.get(a) and params.get(b) for a, b in pairs))):
-        _load(config, result, params)
+        _load(result, params)
     if host:
         result.host = host.rstrip("/")
     if token:
@@ -111,13 +108,14 @@ _OVERRIDES = {
 }
 
 
-def _load(config: Any, configuration: Any, params: Mapping[str, Any]) -> None:
+def _load(configuration: Any, params: Mapping[str, Any]) -> None:
     kubeconfig, context = params.get("kubeconfig"), params.get("context")
+    config = part("config.kube_config")
     options = {"context": context, "client_configuration": configuration, "persist_config": bool(params.get("persist_config"))}
     try:
         if not kubeconfig and not context:
             try:
-                config.load_incluster_config(client_configuration=configuration)
+                part("config.incluster_config").load_incluster_config(client_configuration=configuration)
                 return
             except config.ConfigException:
                 pass

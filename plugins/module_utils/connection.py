@@ -9,9 +9,11 @@ Built on the official client's configuration and connection pool, without discov
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import re
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -19,6 +21,7 @@ from urllib.parse import urlencode
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.authentication import configuration, harmless
 from ansible_collections.vmshift.mtv.plugins.module_utils.errors import ClusterError, TalkError
+from ansible_collections.vmshift.mtv.plugins.module_utils.official_client import part
 
 MERGE_PATCH = "application/merge-patch+json"
 CONNECT_SECONDS = 10.0
@@ -84,6 +87,8 @@ class Cluster:
         self.warnings: list[str] = []
         self._configuration = configuration
         self._headers = headers or []
+        # Here and not with the first request, which a thread may send: while there is but one thread, the import takes less.
+        self._client: Any = part("client.rest").RESTClientObject
         self._pools: dict[str, Any] = {}
         self._answered: set[str] = set()  # origins
         if self.host.startswith("https:") and not configuration.verify_ssl:
@@ -201,8 +206,19 @@ class Cluster:
     def _pool(self, url: str) -> Any:
         origin = _origin(url)
         if origin not in self._pools:
-            self._pools[origin] = _open_pool(self._configuration, origin, own=(self.host + "/").startswith(origin + "/"))
+            self._pools[origin] = self._open_pool(origin)
         return self._pools[origin]
+
+    def _open_pool(self, origin: str) -> Any:
+        """A urllib3 pool as the official client makes it; for another origin the system's CAs count beside the cluster's."""
+        if (self.host + "/").startswith(origin + "/"):
+            return self._client(self._configuration).pool_manager
+        other = copy.copy(self._configuration)
+        other.host = origin
+        pool = self._client(other).pool_manager
+        if other.verify_ssl:
+            pool.connection_pool_kw["ssl_context"] = ssl.create_default_context()
+        return pool
 
     def _reply(self, response: Any) -> Reply:
         try:
@@ -256,23 +272,6 @@ def run_module(module: Any, work: Callable[[Cluster], dict[str, Any]]) -> None:
     if failure is not None:
         module.fail_json(msg=str(failure), **failure.details)
     module.exit_json(**result)
-
-
-def _open_pool(configuration: Any, origin: str, *, own: bool) -> Any:
-    """A urllib3 pool as the official client makes it; for another origin the system's CAs count beside the cluster's."""
-    import copy
-    import ssl
-
-    from kubernetes.client.rest import RESTClientObject
-
-    if own:
-        return RESTClientObject(configuration).pool_manager
-    other = copy.copy(configuration)
-    other.host = origin
-    pool = RESTClientObject(other).pool_manager
-    if configuration.verify_ssl:
-        pool.connection_pool_kw["ssl_context"] = ssl.create_default_context()
-    return pool
 
 
 def _attempts_after(reply: Reply, method: str) -> int:

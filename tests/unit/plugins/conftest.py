@@ -34,14 +34,15 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Clus
 
 
 class Request:
-    """What the server was asked: method, path, query (first values), headers, body (parsed JSON)."""
+    """What the server was asked: method, path, query (first values), headers, body (parsed JSON; other bodies are left out)."""
 
     def __init__(self, handler: BaseHTTPRequestHandler) -> None:
         url = urlsplit(handler.path)
         self.method, self.path, self.headers = handler.command, url.path, handler.headers
         self.query = {k: v[0] for k, v in parse_qs(url.query).items()}
         length = int(handler.headers.get("Content-Length") or 0)
-        self.body = json.loads(handler.rfile.read(length)) if length else None
+        raw = handler.rfile.read(length)
+        self.body = json.loads(raw) if raw and "json" in handler.headers["Content-Type"] else None
 
 
 Answer = Callable[[Request, BaseHTTPRequestHandler], None]
