@@ -308,7 +308,9 @@ def _unreachable(url: str, error: BaseException) -> ClusterError:
         return ClusterError(0, "CertificateNotTrusted", f"The TLS certificate of {origin} is not trusted ({text}): {advice}.")
     from urllib3 import exceptions
 
-    sent = not isinstance(error, (exceptions.NewConnectionError, exceptions.ConnectTimeoutError, exceptions.LocationValueError, UnicodeError))
+    sent = not isinstance(
+        error, (exceptions.NewConnectionError, exceptions.ConnectTimeoutError, exceptions.LocationValueError, UnicodeError)
+    )
     reason = ("Stalled" if _is_timeout(error) else "ConnectionLost") if sent else "Unreachable"
     return ClusterError(0, reason, f"{origin} cannot be reached: {text}.")
 

@@ -22,6 +22,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.selection import SELEC
 _STR: dict[str, Any] = {"type": "str"}
 _BOOL: dict[str, Any] = {"type": "bool"}
 _DICT: dict[str, Any] = {"type": "dict"}
+_TEXTS: dict[str, Any] = {"type": "dict"}  # of texts, such as labels
 _REFERENCE: dict[str, Any] = {"type": "raw"}
 _POWER_STATE: dict[str, Any] = {"type": "str", "choices": list(TARGET_POWER_STATES)}
 _HOOKS: dict[str, Any] = {
@@ -39,8 +40,8 @@ PLAN_OPTIONS: dict[str, Any] = {
     "conversion_temp_storage_class": _STR,
     "conversion_temp_storage_size": _STR,
     "convertor_affinity": _DICT,
-    "convertor_labels": _DICT,
-    "convertor_node_selector": _DICT,
+    "convertor_labels": _TEXTS,
+    "convertor_node_selector": _TEXTS,
     "customization_scripts": _REFERENCE,
     "delete_guest_conversion_pod": _BOOL,
     "delete_vm_on_fail_migration": _BOOL,
@@ -62,9 +63,9 @@ PLAN_OPTIONS: dict[str, Any] = {
     "skip_zone_node_selector": _BOOL,
     "tag_mapping": {"type": "dict", "options": {"disabled": _BOOL, "label_tags": {"type": "list", "elements": "str"}}},
     "target_affinity": _DICT,
-    "target_labels": _DICT,
+    "target_labels": _TEXTS,
     "target_namespace": _STR,
-    "target_node_selector": _DICT,
+    "target_node_selector": _TEXTS,
     "target_power_state": _POWER_STATE,
     "transfer_network": _REFERENCE,
     "type": {"type": "str", "choices": list(MIGRATION_TYPES)},
@@ -98,6 +99,8 @@ SELECTOR_OPTIONS: dict[str, Any] = {
     "power_state": {"type": "str", "choices": ["on", "off", "suspended"]},
 }
 
+#: Options that an empty value does not take away.
+_NEEDED = ("target_namespace", "target_name", "type", "target_power_state")
 _SPELLING = {"preserve_static_ips": "preserveStaticIPs"}
 
 
@@ -209,14 +212,40 @@ def _fields(given: Mapping[str, Any], options: Mapping[str, Any], homes: Mapping
         value = given.get(option)
         if value is None:
             continue
-        if kind is _REFERENCE:
+        if value in ("", {}) and option not in _NEEDED:
+            value = None  # takes the field away
+        elif kind is _REFERENCE:
             value = reference(value, option, homes.get(option, namespace))
         elif kind is _HOOKS:
             value = [{"step": hook["step"], "hook": reference(hook["hook"], "hooks.hook", namespace)} for hook in value]
+        elif kind is _TEXTS:
+            _check_texts(value, option)
         elif "options" in kind:
             value = {field(key): part for key, part in value.items() if part is not None}
         fields[field(option)] = value
     return fields
+
+
+def as_given(current: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
+    """`spec` to be merged into the present one, so that its dictionaries (labels, affinity) become exactly what was given.
+
+    References keep what MTV has added to them.
+    """
+    whole = [field(option) for option, kind in PLAN_OPTIONS.items() if kind["type"] == "dict"]
+    return {key: _replacing(current.get(key), value) if key in whole else value for key, value in spec.items()}
+
+
+def _replacing(current: Any, wanted: Any) -> Any:
+    if not isinstance(wanted, Mapping) or not isinstance(current, Mapping):
+        return wanted
+    gone = {key: None for key in current if key not in wanted}
+    return {**{key: _replacing(current.get(key), value) for key, value in wanted.items()}, **gone}
+
+
+def _check_texts(given: Mapping[str, Any], option: str) -> None:
+    for key, value in given.items():
+        if not isinstance(value, str):
+            raise InvalidRequest(f"{option}: the value of {key!r} is {value!r}; labels are texts, so write it in quotes.")
 
 
 def _check_target_name(given: Mapping[str, Any], index: int) -> None:

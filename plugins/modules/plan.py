@@ -18,7 +18,8 @@ description:
   - Everything the plan refers to is checked before anything is written, and that the maps cover the networks and storages of the VMs,
     because MTV says nothing at all about some of these mistakes.
   - Then it waits until MTV has validated the plan. It does not start the migration; the module M(vmshift.mtv.migration) does.
-  - When the plan exists, options not given stay as they are. An option that is given is sent, also when it is V(false).
+  - When the plan exists, options not given stay as they are. An option that is given is sent, also when it is V(false). An empty text or
+    dictionary takes an option away. Dictionaries, such as O(target_labels) and O(target_affinity), count as a whole.
 extends_documentation_fragment:
   - vmshift.mtv.auth
   - vmshift.mtv.attributes
@@ -398,7 +399,14 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
 from ansible_collections.vmshift.mtv.plugins.module_utils.naming import is_dns1123_subdomain
 from ansible_collections.vmshift.mtv.plugins.module_utils.options import INVENTORY, OBJECT, WAIT
 from ansible_collections.vmshift.mtv.plugins.module_utils.plan_needs import Choice, Links, Needs
-from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import PLAN_OPTIONS, InvalidRequest, exclusions, plan_spec, selectors
+from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import (
+    PLAN_OPTIONS,
+    InvalidRequest,
+    as_given,
+    exclusions,
+    plan_spec,
+    selectors,
+)
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import Result, describe, ensure_absent, ensure_present, get
 from ansible_collections.vmshift.mtv.plugins.module_utils.runs import blocks_start, own_conflict
 from ansible_collections.vmshift.mtv.plugins.module_utils.selection import HAS_JMESPATH
@@ -451,6 +459,7 @@ class Task:
     def manifest(self, links: Links, choice: Choice | None) -> dict[str, Any]:
         metadata = {key: self.params[key] for key in ("name", "namespace", "labels", "annotations") if self.params[key] is not None}
         spec = plan_spec(self.params, self.given(links), choice.vms if choice else None, self.namespace)
+        spec = as_given((self.current or {}).get("spec") or {}, spec)
         return {"kind": "Plan", "metadata": metadata, "spec": spec}
 
     def given(self, links: Links) -> dict[str, dict[str, str]]:

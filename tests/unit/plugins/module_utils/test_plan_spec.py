@@ -66,7 +66,7 @@ def test_references_always_have_a_namespace():
     ]
 
 
-@pytest.mark.parametrize("given", ["", 3, {"namespace": "x"}, {"name": "x", "uid": "y"}, {"name": ["x"]}])
+@pytest.mark.parametrize("given", [3, {"namespace": "x"}, {"name": "x", "uid": "y"}, {"name": ["x"]}])
 def test_bad_references(given):
     with pytest.raises(InvalidRequest, match="network_map: give a name, or a dictionary of name and namespace"):
         plan_spec.reference(given, "network_map", "mig")
@@ -118,3 +118,37 @@ def test_exclusions_take_no_options_of_vms():
         plan_spec.exclusions([{"name": "a", "target_name": "b"}])
     with pytest.raises(InvalidRequest, match=r"exclude\[1\]: one of the following is required"):
         plan_spec.exclusions(["a", {}])
+
+
+def test_an_empty_value_takes_an_option_away():
+    given = {"description": "", "transfer_network": "", "target_affinity": {}, "tag_mapping": {}, "disk_bus": None}
+    spec = plan_spec.plan_spec(given, {}, [{"id": "1", "overrides": {"luks": "", "root_disk": ""}}], "mig")
+    assert spec == {
+        "description": None,
+        "transferNetwork": None,
+        "targetAffinity": None,
+        "tagMapping": None,
+        "vms": [{"id": "1", "luks": None, "rootDisk": None}],
+    }
+
+
+def test_dictionaries_replace_what_was_there_and_references_do_not():
+    current = {
+        "targetLabels": {"old": "1", "kept": "1"},
+        "targetAffinity": {"podAffinity": {"a": 1}, "nodeAffinity": {"deep": {"x": 1, "y": 2}}},
+        "transferNetwork": {"name": "n", "namespace": "apps", "kind": "NetworkAttachmentDefinition"},
+    }
+    given = {"target_labels": {"kept": "2"}, "target_affinity": {"nodeAffinity": {"deep": {"x": 3}}}, "transfer_network": "n"}
+    spec = plan_spec.as_given(current, plan_spec.plan_spec({**given, "target_namespace": "apps"}, {}, None, "mig"))
+    assert spec == {
+        "targetLabels": {"old": None, "kept": "2"},
+        "targetAffinity": {"podAffinity": None, "nodeAffinity": {"deep": {"x": 3, "y": None}}},
+        "transferNetwork": {"name": "n", "namespace": "apps"},
+        "targetNamespace": "apps",
+    }
+
+
+@pytest.mark.parametrize("option", ["target_labels", "target_node_selector", "convertor_labels", "convertor_node_selector"])
+def test_labels_are_texts(option):
+    with pytest.raises(InvalidRequest, match=f"{option}: the value of 'tier' is 1; labels are texts, so write it in quotes"):
+        plan_spec.plan_spec({option: {"app": "web", "tier": 1}}, {}, None, "mig")

@@ -79,6 +79,36 @@ def test_an_existing_plan_takes_single_options_and_keeps_the_others(world, run):
     assert world.do("get", "Plan", "mig", "demo")["spec"]["vms"][1] == {"id": "id-db", "name": "db", "targetName": "db2"}
 
 
+def test_target_placement_is_taken_as_a_whole_and_taken_away(world, run):
+    def term(key):
+        terms = {"nodeSelectorTerms": [{"matchExpressions": [{"key": key, "operator": "Exists"}]}]}
+        return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+
+    def spec():
+        return world.do("get", "Plan", "mig", "demo")["spec"]
+
+    pods = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "kubernetes.io/hostname"}]}}
+    placed = {
+        "target_labels": {"app": "web", "tier": "1"},
+        "target_node_selector": {"disk": "ssd"},
+        "target_affinity": {**term("a"), **pods},
+    }
+    run("plan", **GIVEN, **placed)
+    assert spec()["targetAffinity"] == {**term("a"), **pods}
+    assert not run("plan", **GIVEN, **placed)["changed"]
+    moved = {"target_labels": {"app": "web"}, "target_affinity": term("b")}
+    predicted = run("plan", check_mode=True, **GIVEN, **moved)
+    changed = run("plan", **GIVEN, **moved)
+    assert predicted["diff"] == changed["diff"]
+    assert changed["diff"]["before"]["spec"]["targetLabels"] == placed["target_labels"]
+    assert (spec()["targetLabels"], spec()["targetAffinity"], spec()["targetNodeSelector"]) == ({"app": "web"}, term("b"), {"disk": "ssd"})
+    assert not run("plan", **GIVEN, **moved)["changed"]
+    nothing = {"target_labels": {}, "target_affinity": {}, "target_node_selector": {}}
+    assert run("plan", **GIVEN, **nothing)["changed"]
+    assert not {"targetLabels", "targetAffinity", "targetNodeSelector"} & set(spec())
+    assert not run("plan", **GIVEN, **nothing)["changed"]
+
+
 def test_check_mode_predicts_exactly_and_writes_nothing(world, run):
     predicted = run("plan", check_mode=True, **GIVEN)
     assert predicted["changed"] and world.do("find", "Plan", "mig", "demo") is None
