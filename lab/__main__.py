@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from ansible_collections.vmshift.mtv.lab import boot, guests
 from ansible_collections.vmshift.mtv.lab.commands import LabError
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources import SourceError
 
 
 def main() -> int:
@@ -19,6 +21,14 @@ def main() -> int:
     ova.add_argument("folder", type=Path)
     ova.add_argument("--guest", choices=sorted(guests.BUILDERS), default="tiny")
     ova.add_argument("--name", default="lab-guest")
+    vsphere = commands.add_parser("vsphere", help="start a vCenter with VMs, working in a folder, and print its facts as JSON")
+    vsphere.add_argument("folder", type=Path)
+    vsphere.add_argument("--all", action="store_true", help="make all kinds of VMs, not only one with a guest that boots")
+    vsphere.add_argument("--program", type=Path, help="another vcsim to start")
+    vsphere.add_argument("--vcenter", metavar="URL", help="use a real vCenter, with --user and the password in LAB_PASSWORD")
+    vsphere.add_argument("--user", default="")
+    vsphere.add_argument("--ca", type=Path, help="file of the CA of the real vCenter")
+    vsphere.add_argument("--stop", action="store_true", help="end the one that was started in the folder")
     start = commands.add_parser("boot", help="boot a raw disk image and print the line with which its guest reports")
     start.add_argument("image", type=Path)
     start.add_argument("--hardware", choices=sorted(boot.DEVICES), default="virtio")
@@ -28,12 +38,30 @@ def main() -> int:
     try:
         if options.command == "ova":
             print(json.dumps(asdict(guests.guest_ova(options.folder, options.guest, options.name)), indent=2))
+        elif options.command == "vsphere":
+            run_vsphere(options)
         else:
             print(boot.boot(options.image, options.hardware, timeout=options.timeout, memory=options.memory))
-    except LabError as error:
+    except (LabError, SourceError) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def run_vsphere(options: argparse.Namespace) -> None:
+    from ansible_collections.vmshift.mtv.lab.vsphere.machines import MACHINES, ONE
+    from ansible_collections.vmshift.mtv.lab.vsphere.server import VSphere
+
+    folder = options.folder.resolve()
+    if options.stop:
+        VSphere.attach(folder).stop()
+        return
+    if options.vcenter:
+        password, ca = os.environ.get("LAB_PASSWORD", ""), options.ca.read_text() if options.ca else ""
+        lab = VSphere.real(folder, options.vcenter, options.user, password, ca)
+    else:
+        lab = VSphere.start(folder, MACHINES if options.all else ONE, program=options.program)
+    print(json.dumps(lab.facts(), indent=2))
 
 
 if __name__ == "__main__":

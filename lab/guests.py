@@ -42,22 +42,35 @@ def cache_folder() -> Path:
 def recipe_key(kind: str) -> str:
     """Changes when anything does that a guest is built from."""
     digest = hashlib.sha256(tiny.kernel_version().encode())
-    for source in sorted(Path(__file__).parent.rglob("*")):
-        if source.is_file() and "__pycache__" not in source.parts:
+    lab = Path(__file__).parent
+    for source in (*sorted(lab.glob("*.py")), *sorted(tiny.OVERLAY.rglob("*"))):
+        if source.is_file():
             digest.update(source.read_bytes())
     return f"{kind}-{digest.hexdigest()[:16]}"
 
 
 def guest_ova(folder: Path, kind: str = "tiny", name: str = "lab-guest") -> Facts:
     """Put the OVA of a guest into `folder`, building it if the cache does not hold it. Returns its facts."""
-    cached = cache_folder() / "guests" / f"{recipe_key(kind)}-{name}"
-    if not cached.exists():
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        build(cached, kind, name)
+    cached = built(kind, name)
     folder.mkdir(parents=True, exist_ok=True)
     place(cached / f"{name}.ova", folder / f"{name}.ova")
     known = json.loads((cached / "facts.json").read_text())
     return Facts(**{**known, "ova": str(folder / f"{name}.ova")})
+
+
+def guest_disks(kind: str = "tiny", name: str = "lab-guest") -> tuple[Path, Path, Facts]:
+    """Raw root disk and data disk of a guest, in the cache: to be copied, never to be changed. And its facts."""
+    cached = built(kind, name)
+    return cached / "root.img", cached / "data.img", Facts(**json.loads((cached / "facts.json").read_text()))
+
+
+def built(kind: str, name: str) -> Path:
+    """The folder of a guest in the cache."""
+    cached = cache_folder() / "guests" / f"{recipe_key(kind)}-{name}"
+    if not cached.exists():
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        build(cached, kind, name)
+    return cached
 
 
 def place(source: Path, target: Path) -> None:
@@ -72,8 +85,8 @@ def place(source: Path, target: Path) -> None:
 def build(cached: Path, kind: str, name: str) -> None:
     """Build a guest with a root disk and a data-only disk, and export it."""
     with tempfile.TemporaryDirectory(dir=cached.parent, prefix=".building-") as folder:
-        work = Path(folder)
-        root, data, result = work / "root.img", work / "data.img", work / "result"
+        work, result = Path(folder), Path(folder) / "result"
+        root, data = result / "root.img", result / "data.img"
         result.mkdir()
         payload = BUILDERS[kind](root, work, hostname=name)
         write_data_disk(data)
