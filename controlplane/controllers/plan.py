@@ -201,7 +201,7 @@ class PlanReconciler(Reconciler):
         inventory = self.context.inventory.get(provider["metadata"]["uid"]) if provider else None
         if provider is None or inventory is None or provider_type(provider) not in ADAPTERS:
             return None
-        return ADAPTERS[provider_type(provider)](provider, inventory)
+        return ADAPTERS[provider_type(provider)](self.context.api, provider, inventory)
 
     def _migration_of(self, snapshot: Object) -> Object | None:
         found = _found(self.context.api, "Migration", snapshot["migration"])

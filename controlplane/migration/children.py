@@ -52,7 +52,7 @@ def create(api: Api, new: Object) -> Object:
 def secret(work: VmRun, purpose: str) -> Object:
     """The Secret "isDV" or "isV2V" with what the source wants there."""
     wanted = {**work.labels, purpose: "true"}
-    data = work.run.source.secret_data(purpose)
+    data = work.run.source.secret_data(work, purpose)
     body: Object = {"apiVersion": "v1", "kind": "Secret", "metadata": {"generateName": work.child_name}, "type": "Opaque"}
     return ensure(work.api, "Secret", work.namespace, wanted, lambda: {**body, **({"data": data} if data else {})})
 

@@ -16,7 +16,11 @@ OVA_STORE = "ova"
 
 #: Which source disk a DataVolume or PVC is for.
 DISK_SOURCE = "forklift.konveyor.io/disk-source"
+#: In which order, from 0.
+DISK_INDEX = "forklift.konveyor.io/disk-index"
 DISPLAY_NAME, ORIGINAL_ID = "openshift.io/display-name", "original-ID"
+#: Of a VM: which names had to be changed to serve as labels or annotations.
+SANITIZED = "forklift.konveyor.io/sanitized-metadata"
 
 
 def of_named_plan(namespace: str, name: str) -> dict[str, str]:

@@ -111,7 +111,7 @@ class VmRun:
     def disks(self) -> list[Disk]:
         """Raises PhaseError."""
         try:
-            return self.run.source.disks(self.source_vm, self.run.storage_map)
+            return self.run.source.disks(self)
         except ValueError as error:
             raise PhaseError(str(error)) from None
 

@@ -8,6 +8,7 @@ from ansible_collections.vmshift.mtv.controlplane.cluster.images import CONSUMER
 from ansible_collections.vmshift.mtv.controlplane.migration import children, labels, quantities, transfer_network
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError
 from ansible_collections.vmshift.mtv.plugins.module_utils import naming
+from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import is_host
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
@@ -19,25 +20,28 @@ Object = dict[str, Any]
 WAIT_FOR_FIRST_CONSUMER = "WaitForFirstConsumer"
 
 
-def ensure_data_volumes(work: VmRun) -> None:
-    """One blank DataVolume per disk."""
+def ensure_data_volumes(work: VmRun, secret: str) -> None:
+    """One DataVolume per disk. `secret`: name of the Secret that those may need which are filled from the source."""
     there = children.data_volumes(work)
     for index, disk in enumerate(work.disks):
         if disk.source not in there:
-            children.create(work.api, data_volume(work, index, disk))
+            children.create(work.api, data_volume(work, index, disk, work.run.source.content(work, disk, secret)))
 
 
-def data_volume(work: VmRun, index: int, disk: Disk) -> Object:
+def data_volume(work: VmRun, index: int, disk: Disk, content: Object) -> Object:
     annotations = {
         **work.labels,
         **transfer_network.pod_annotations(work.api, work.plan),
         "cdi.kubevirt.io/storage.deleteAfterCompletion": "false",
+        **_binding(work),
         labels.DISK_SOURCE: disk.source,
+        **disk.annotations,
     }
     account = work.run.spec.get("serviceAccount") or work.run.settings.service_account
     if account:
         annotations["cdi.kubevirt.io/storage.pod.serviceAccountName"] = account
-    meta = {"namespace": work.namespace, "labels": work.labels, "annotations": annotations, **claim_name(work, index)}
+    meta = {"namespace": work.namespace, "labels": {**work.labels, **disk.labels}, "annotations": annotations}
+    meta.update(claim_name(work, index, disk))
     storage: Object = {"resources": {"requests": {"storage": quantities.quantity(quantities.aligned(disk.size))}}}
     if disk.storage.get("storageClass"):
         storage["storageClassName"] = disk.storage["storageClass"]
@@ -49,11 +53,21 @@ def data_volume(work: VmRun, index: int, disk: Disk) -> Object:
         "apiVersion": "cdi.kubevirt.io/v1beta1",
         "kind": "DataVolume",
         "metadata": meta,
-        "spec": {"source": {"blank": {}}, "storage": storage},
+        "spec": {"source": content, "storage": storage},
     }
 
 
-def claim_name(work: VmRun, index: int) -> dict[str, str]:
+def _binding(work: VmRun) -> dict[str, str]:
+    """Nobody will use the PVC before it is filled where no pod of ours runs, or where it is filled while the VM still runs."""
+    found = {}
+    if work.traits.warm or not is_host(work.run.destination):
+        found["cdi.kubevirt.io/storage.bind.immediate.requested"] = "true"
+    if work.traits.warm:
+        found["cdi.kubevirt.io/storage.usePopulator"] = "false"
+    return found
+
+
+def claim_name(work: VmRun, index: int, disk: Disk) -> dict[str, str]:
     """{"generateName": ...} or {"name": ...} of the PVC of a disk. Raises PhaseError (facts 3.11)."""
     template = work.option("pvcNameTemplate") or work.run.settings.pvc_name_template or naming.PVC_TEMPLATE
     target = naming.template_vm_name(work.vm["id"], work.source_vm["name"], work.vm.get("newName", ""))
@@ -63,6 +77,7 @@ def claim_name(work: VmRun, index: int) -> dict[str, str]:
         "PlanName": work.plan["metadata"]["name"],
         "DiskIndex": index,
         "VmId": work.vm["id"],
+        **disk.name_values,
     }
     try:
         name = naming.pvc_name(template, values)

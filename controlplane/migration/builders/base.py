@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,12 @@ class Nic:
 
     network: str
     mac: str
+    pci_address: str = ""
+    connected: bool = True
+
+
+#: A name from the values that its template may use.
+Name = Callable[[Object], str]
 
 
 def shell(status: Object, plan: Object, source_name: str, child_labels: dict[str, str], *, converted: bool, run_strategy: str) -> Object:
@@ -72,10 +78,17 @@ def run_strategy(target_power_state: str | None, restore_power_state: str | None
     return "Always" if restore_power_state == "On" else "Halted"
 
 
-def networks(nics: Iterable[Nic], pairs: Iterable[NetworkPair]) -> tuple[list[Object], list[Object]]:
+def _numbered(values: Object) -> str:
+    return f"net-{values['NetworkIndex']}"
+
+
+def networks(
+    nics: Iterable[Nic], pairs: Iterable[NetworkPair], *, model: str = VIRTIO, name: Name = _numbered
+) -> tuple[list[Object], list[Object]]:
     """(interfaces, networks) of the VM, in the order of its NICs; NICs on ignored networks are left out.
 
-    Several pairs of one source are a pool: each NIC takes the next one. Raises ValueError for a NIC on an unmapped network.
+    `name`: of a network, by values of naming.NETWORK_FIELDS. Several pairs of one source are a pool: each NIC takes the next one.
+    Raises ValueError for a NIC on an unmapped network.
     """
     pools: dict[str, list[Object]] = {}
     for pair in pairs:
@@ -86,7 +99,13 @@ def networks(nics: Iterable[Nic], pairs: Iterable[NetworkPair]) -> tuple[list[Ob
         destination = _next_of(pools, nic.network)
         if destination["type"] == IGNORED:
             continue
-        interface, target = _attachment(f"net-{len(targets)}", nic, destination)
+        values = {
+            "NetworkName": destination.get("name", ""),
+            "NetworkNamespace": destination.get("namespace", ""),
+            "NetworkType": destination["type"],
+            "NetworkIndex": len(targets),
+        }
+        interface, target = _attachment(name(values), nic, destination, model)
         interfaces.append(interface)
         targets.append(target)
     return interfaces, targets
@@ -103,10 +122,14 @@ def _next_of(pools: dict[str, list[Object]], network: str) -> Object:
     return first
 
 
-def _attachment(name: str, nic: Nic, destination: Object) -> tuple[Object, Object]:
-    interface: Object = {"name": name, "model": VIRTIO}
+def _attachment(name: str, nic: Nic, destination: Object, model: str) -> tuple[Object, Object]:
+    interface: Object = {"name": name, "model": model}
     if nic.mac:
         interface["macAddress"] = nic.mac
+    if nic.pci_address:
+        interface["pciAddress"] = nic.pci_address
+    if not nic.connected:
+        interface["state"] = "down"
     if destination["type"] == MULTUS:
         return {**interface, "bridge": {}}, {"name": name, "multus": {"networkName": f"{destination['namespace']}/{destination['name']}"}}
     return {**interface, "masquerade": {}}, {"name": name, "pod": {}}

@@ -16,9 +16,9 @@ TRANSFER_COMPLETED = "Transfer completed."
 
 
 def create(work: VmRun) -> bool:
-    children.secret(work, "isDV")
+    secret = children.secret(work, "isDV")
     children.config_map(work)
-    volumes.ensure_data_volumes(work)
+    volumes.ensure_data_volumes(work, secret["metadata"]["name"])
     return True
 
 

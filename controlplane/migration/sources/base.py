@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+    from ansible_collections.vmshift.mtv.controlplane.inventory.cache import ProviderInventory
     from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import Itinerary, Traits
     from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
 
@@ -14,24 +16,32 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Disk:
-    """One disk of a source VM. `source` names it in tasks and annotations; `size` in bytes; `storage`: where its map pair sends it."""
+    """One disk of a source VM.
+
+    `source` names it in tasks and annotations; `size` in bytes; `storage`: where its map pair sends it; `labels` and `annotations`: of
+    its DataVolume, beside those that all have; `name_values`: what a PVC name template may use of it (naming.PVC_FIELDS).
+    """
 
     source: str
     size: int
     storage: Object
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    name_values: Object = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What the source adds to a conversion: settings (environment) and volumes of the pod."""
+    """What the source adds to a conversion: settings (environment), volumes of the pod, the image with VMware's disk library."""
 
     settings: dict[str, str]
     volumes: list[Object] = field(default_factory=list)
     mounts: list[Object] = field(default_factory=list)
+    vddk_image: str = ""
 
 
 class Source(Protocol):
-    """A source provider during one pass over a plan. `vm` is a VM as its inventory knows it (facts 5.3)."""
+    """A source provider during one pass over a plan. A VM is as its inventory knows it (facts 5.3)."""
 
     @property
     def ready(self) -> bool:
@@ -49,8 +59,11 @@ class Source(Protocol):
     def refusal(self, work: VmRun) -> str:
         """Why this VM cannot go the way the plan asks for; "" when it can. Asked before anything is done."""
 
-    def disks(self, vm: Object, storage_map: Object) -> list[Disk]:
-        """In the order of the guest. Raises ValueError for a disk whose size or destination is not known."""
+    def disks(self, work: VmRun) -> list[Disk]:
+        """Those to be copied, in the order of the guest. Raises ValueError for a disk whose size or destination is not known."""
+
+    def content(self, work: VmRun, disk: Disk, secret: str) -> Object:
+        """`spec.source` of the DataVolume of a disk. `secret`: name of the Secret "isDV" in the target namespace."""
 
     def power_state(self, vm: Object) -> str:
         """ "On", "Off" or "Unknown"; "" for sources whose VMs never run."""
@@ -61,7 +74,7 @@ class Source(Protocol):
 
     def power_on(self, vm: Object) -> None: ...
 
-    def secret_data(self, purpose: str) -> dict[str, str]:
+    def secret_data(self, work: VmRun, purpose: str) -> dict[str, str]:
         """Data (base64) of the Secret "isDV" or "isV2V"."""
 
     def conversion(self, work: VmRun) -> Conversion | None:
@@ -69,3 +82,20 @@ class Source(Protocol):
 
     def virtual_machine(self, work: VmRun, claims: dict[str, str]) -> Object:
         """The target VM. `claims`: disk source -> PVC name. Raises ValueError for what cannot be built."""
+
+
+class InventorySource:
+    """What adapters have in common: a provider and its inventory. `api`: the objects of this cluster."""
+
+    def __init__(self, api: Api, provider: Object, inventory: ProviderInventory) -> None:
+        self._api = api
+        self._provider = provider
+        self._inventory = inventory
+
+    @property
+    def ready(self) -> bool:
+        return self._inventory.loaded
+
+    def find(self, ref: Object) -> Object | None:
+        found = self._inventory.find("vms", ref)
+        return found[0] if len(found) == 1 else None

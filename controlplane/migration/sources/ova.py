@@ -10,29 +10,16 @@ from ansible_collections.vmshift.mtv.controlplane.migration.builders import ova 
 from ansible_collections.vmshift.mtv.controlplane.migration.builders.base import NetworkPair
 from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import Itinerary, Traits
 from ansible_collections.vmshift.mtv.controlplane.migration.sources import ova_store
-from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import Conversion, Disk
+from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import Conversion, Disk, InventorySource
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ova import capacity_bytes
 
 if TYPE_CHECKING:
-    from ansible_collections.vmshift.mtv.controlplane.inventory.cache import ProviderInventory
     from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
 
 Object = dict[str, Any]
 
 
-class OvaSource:
-    def __init__(self, provider: Object, inventory: ProviderInventory) -> None:
-        self._provider = provider
-        self._inventory = inventory
-
-    @property
-    def ready(self) -> bool:
-        return self._inventory.loaded
-
-    def find(self, ref: Object) -> Object | None:
-        found = self._inventory.find("vms", ref)
-        return found[0] if len(found) == 1 else None
-
+class OvaSource(InventorySource):
     def itinerary(self, plan: Object) -> Itinerary:
         return itineraries.COLD
 
@@ -46,9 +33,12 @@ class OvaSource:
             return "customizationScripts are not run by this control plane; take them out of the plan, or run them in the migrated guest."
         return ""
 
-    def disks(self, vm: Object, storage_map: Object) -> list[Disk]:
-        destinations = self._storage_destinations(storage_map)
-        return [self._disk(disk, destinations) for disk in vm["disks"] or ()]
+    def disks(self, work: VmRun) -> list[Disk]:
+        destinations = self._storage_destinations(work.run.storage_map)
+        return [self._disk(disk, destinations) for disk in work.source_vm["disks"] or ()]
+
+    def content(self, work: VmRun, disk: Disk, secret: str) -> Object:
+        return {"blank": {}}
 
     def _disk(self, disk: Object, destinations: dict[str, Object]) -> Disk:
         source = builder.disk_source(disk)
@@ -77,7 +67,7 @@ class OvaSource:
     def power_on(self, vm: Object) -> None:
         pass
 
-    def secret_data(self, purpose: str) -> dict[str, str]:
+    def secret_data(self, work: VmRun, purpose: str) -> dict[str, str]:
         return {}
 
     def conversion(self, work: VmRun) -> Conversion | None:

@@ -15,16 +15,17 @@ PROVIDER = {"metadata": {"uid": "u", "name": "src", "namespace": "mig"}, "spec":
 
 
 def source(*vms):
-    return OvaSource(PROVIDER, Appliances(PROVIDER, list(vms)))
+    return OvaSource(None, PROVIDER, Appliances(PROVIDER, list(vms)))
 
 
-def storage_map(*pairs):
-    return {"spec": {"map": [{"source": ref, "destination": {"storageClass": name}} for ref, name in pairs]}}
+def work(vm, *pairs):
+    mapping = [{"source": ref, "destination": {"storageClass": name}} for ref, name in pairs]
+    return SimpleNamespace(source_vm=vm, run=SimpleNamespace(storage_map={"spec": {"map": mapping}}))
 
 
 def test_disks_go_where_the_map_sends_them_by_name_or_id():
     vm = source_vm("app1", disks=2)
-    found = source(vm).disks(vm, storage_map(({"name": "app1-disk1.vmdk"}, "slow"), ({"id": "app1-disk2"}, "fast")))
+    found = source(vm).disks(work(vm, ({"name": "app1-disk1.vmdk"}, "slow"), ({"id": "app1-disk2"}, "fast")))
     assert [(d.source, d.size, d.storage["storageClass"]) for d in found] == [
         ("/ova/app1.ova::app1-disk1.vmdk", 2 << 30, "slow"),
         ("/ova/app1.ova::app1-disk2.vmdk", 2 << 30, "fast"),
@@ -34,14 +35,14 @@ def test_disks_go_where_the_map_sends_them_by_name_or_id():
 def test_a_disk_without_destination_is_named():
     vm = source_vm("app1")
     with pytest.raises(ValueError, match='no entry for disk "app1-disk1.vmdk"'):
-        source(vm).disks(vm, storage_map())
+        source(vm).disks(work(vm))
 
 
 def test_a_disk_of_unknown_size_is_named():
     vm = source_vm("app1")
     vm["disks"][0]["CapacityAllocationUnits"] = "blocks"
     with pytest.raises(ValueError, match="The size of disk /ova/app1.ova::app1-disk1.vmdk is not known"):
-        source(vm).disks(vm, storage_map(({"name": "app1-disk1.vmdk"}, "slow")))
+        source(vm).disks(work(vm, ({"name": "app1-disk1.vmdk"}, "slow")))
 
 
 def test_vms_are_found_by_id_before_name_and_only_when_there_is_one():
@@ -56,8 +57,7 @@ def test_vms_are_found_by_id_before_name_and_only_when_there_is_one():
     ("path", "given"), [("/ova/app1.ova", "/ova/app1.ova"), ("/ova/App1.OVA", "/ova/App1.OVA"), ("/ova/app1/app1.ovf", "/ova/app1")]
 )
 def test_virt_v2v_gets_the_file_or_the_folder_of_an_unpacked_appliance(path, given):
-    work = SimpleNamespace(source_vm=source_vm("app1", ovfPath=path), vm={})
-    settings = source()._conversion_settings(work)
+    settings = source()._conversion_settings(SimpleNamespace(source_vm=source_vm("app1", ovfPath=path), vm={}))
     assert settings == {"V2V_source": "ova", "V2V_diskPath": given, "V2V_vmName": "app1"}
 
 
