@@ -209,7 +209,7 @@ def _api_version(endpoint: Endpoint, tls: ssl.SSLContext, timeout: float) -> str
     raise SourceError(f"{endpoint.url} speaks versions of the API that pyvmomi does not know: {', '.join(sorted(offered))}", DATA)
 
 
-def test_connection(endpoint: Endpoint, timeout: float = 20) -> None:
+def try_connection(endpoint: Endpoint, timeout: float = 20) -> None:
     """Log in and out again. Raises SourceError: AUTH when the credentials are refused, CONNECTION when nobody answers as expected."""
     connect(endpoint, timeout).close()
 
