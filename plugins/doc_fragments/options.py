@@ -85,3 +85,45 @@ options:
       - Without it the Route C(forklift-inventory) is used, or the API server's service proxy where there is no Route.
     type: str
 """
+
+    # A network map or storage map.
+    MAP = r"""
+options:
+  source:
+    description:
+      - The provider that is migrated from, by name, or as a dictionary of C(name) and C(namespace).
+      - Without a namespace the provider is looked for in O(namespace). Required when the map does not exist yet.
+    type: raw
+  destination:
+    description:
+      - The provider that is migrated to, like O(source). Without it that of the existing map, else the cluster that MTV runs on, the
+        provider V(host).
+    type: raw
+  purge_pairs:
+    description:
+      - Whether pairs of the existing map that O(pairs) does not give go away.
+      - With V(false) the given pairs are added, or replace those of the same source, or with C(state=absent) are removed, and all others
+        stay. With O(auto=true) pairs of the existing map then count as given.
+    type: bool
+    default: true
+  auto:
+    description:
+      - Whether pairs are found for everything that the VMs in O(vms) use and that O(pairs) does not give. Nothing else is mapped.
+      - The rules are, in this order, the annotation of a destination that names the source, the same name, and the default of the cluster.
+        A source that a rule finds several destinations for is an error. The guide C(docs/maps.md) of the collection has the details.
+      - RV(guesses) lists every pair that was found so, with the rule that made it.
+    type: bool
+    default: false
+  vms:
+    description:
+      - With O(auto=true), the VMs that are going to be migrated, in the words of the option O(vmshift.mtv.plan#module:vms). Options for
+        VMs that stand there beside the words are ignored here, so that one list serves for both.
+    type: list
+    elements: raw
+  exclude:
+    description: With O(auto=true), VMs to leave out of O(vms), like O(vmshift.mtv.plan#module:exclude).
+    type: list
+    elements: raw
+requirements:
+  - jmespath >= 1.0.0, for queries in O(vms)
+"""

@@ -1,14 +1,16 @@
 # Copyright (c) 2026, vmshift contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""NetworkMap and StorageMap: from pairs as a task writes them to `spec.map`, checked against what the providers really have."""
+"""NetworkMap and StorageMap brought about: given pairs checked against what the providers have, the others guessed if that is wanted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, Callable
 
-from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, TalkError, reporting
+from ansible_collections.vmshift.mtv.plugins.module_utils.chosen_vms import Choice, choose, require_jmespath
+from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, ClusterError, TalkError, reporting
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
     MAP_COLLECTIONS,
     blockers,
@@ -16,218 +18,251 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
     object_reference,
     provider_type,
 )
-from ansible_collections.vmshift.mtv.plugins.module_utils.inventory_service import InventoryError, InventoryService, matches
+from ansible_collections.vmshift.mtv.plugins.module_utils.inventory_service import InventoryError, InventoryService
+from ansible_collections.vmshift.mtv.plugins.module_utils.map_guesses import Guess, network_guesses, storage_guesses
+from ansible_collections.vmshift.mtv.plugins.module_utils.map_pairs import (
+    NETWORK,
+    PAIRS,
+    STORAGE,
+    Pair,
+    check_destinations,
+    check_sources,
+    full_source,
+    named,
+    patched,
+)
+from ansible_collections.vmshift.mtv.plugins.module_utils.mapping import (
+    one_pod_network,
+    pair_of,
+    pod_clashes,
+    used_networks,
+    used_storages,
+)
+from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import exclusions, selectors
 from ansible_collections.vmshift.mtv.plugins.module_utils.references import destination_provider, exists, source_provider
-from ansible_collections.vmshift.mtv.plugins.module_utils.resources import ensure_absent, ensure_present
+from ansible_collections.vmshift.mtv.plugins.module_utils.releases import NETWORK_POOLS_SINCE, option_of
+from ansible_collections.vmshift.mtv.plugins.module_utils.resources import describe, ensure_absent, ensure_present, get
+from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import refuse_newer, refuse_older_than
 from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import target_of, wait_gone, wait_ready
 
-NETWORK, STORAGE = "NetworkMap", "StorageMap"
-_SOURCE_KEYS = {NETWORK: ("id", "name", "namespace", "type", "vlan"), STORAGE: ("id", "name", "namespace")}
-#: Sources that no inventory lists: the pod network of OpenShift, the image store of OpenStack.
-_UNLISTED_NAMES = {"openstack": ("glance",)}
-_VOLUME_MODES = ("Filesystem", "Block")
-_ACCESS_MODES = ("ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany")
+Item = Mapping[str, Any]
+
+#: What the module returns the object as.
+RESULT_KEYS = {NETWORK: "network_map", STORAGE: "storage_map"}
 _PENDING = {"SourceProviderNotReady", "DestinationProviderNotReady"}
-_SHOWN = 10
+_STORAGE_ARRAY_KEY = "STORAGE_HOSTNAME"
 
 
-class Pair(NamedTuple):
-    """One entry of `spec.map`; `path` is where the task wrote it, for error texts."""
-
-    path: str
-    source: dict[str, str]
-    destination: dict[str, str]
-
-
-# --- pure: from options to pairs ------------------------------------------------------------------------------------
+def run(module: Any, cluster: Cluster, kind: str) -> dict[str, Any]:
+    """The work of the modules network_map and storage_map."""
+    if module.params["state"] == "absent":
+        return _absent(module, cluster, kind)
+    return _Task(module, cluster, kind).run()
 
 
-def network_pairs(given: Sequence[Mapping[str, Any]], type: str = "") -> list[Pair]:
-    """`type`: of the source provider. Raises TalkError naming the pair."""
-    found = [
-        Pair(path, _source(f"{path}.source", item["source"], NETWORK, type), _network(f"{path}.destination", item["destination"]))
-        for path, item in _numbered(given)
-    ]
-    _refuse_twice(found, lambda pair: not _is_pool_member(pair))
-    return found
+class _Task:
+    """One run of a module with `state: present`."""
 
+    def __init__(self, module: Any, cluster: Cluster, kind: str) -> None:
+        self.params = module.params
+        self.check_mode = module.check_mode
+        self.cluster = cluster
+        self.kind = kind
+        self.namespace = module.params["namespace"]
+        self.current = get(cluster, kind, self.namespace, module.params["name"])
 
-def storage_pairs(given: Sequence[Mapping[str, Any]], type: str = "") -> list[Pair]:
-    """Like network_pairs."""
-    found = [
-        Pair(path, _source(f"{path}.source", item["source"], STORAGE, type), _storage(f"{path}.destination", item["destination"]))
-        for path, item in _numbered(given)
-    ]
-    _refuse_twice(found, lambda pair: True)
-    return found
+    def run(self) -> dict[str, Any]:
+        params = self.params
+        self.refuse_incomplete()
+        given = PAIRS[self.kind](params["pairs"] or [])  # whatever is wrong with the pairs alone is said before anything is asked
+        entries = selectors(params["vms"]) if params["auto"] else []
+        exclude = exclusions(params["exclude"] or [])
+        require_jmespath([*entries, *exclude])
+        self.source, self.destination = self.providers()
+        given = PAIRS[self.kind](params["pairs"] or [], provider_type(self.source))
+        self.require_secrets(given)
+        inventory = _Inventory(self.cluster, self.kind, self.source, self.destination, params["inventory_url"])
+        self.check(given, inventory)
+        choice = self.choose(entries, exclude, inventory)
+        guesses: list[Guess] = []
 
+        def amended(current: dict[str, Any] | None) -> dict[str, Any]:
+            kept = self.kept(given, current, inventory)
+            guesses[:] = self.guesses(kept, choice, inventory)
+            return self.manifest(kept + [guess.entry() for guess in guesses], choice)
 
-PAIRS = {NETWORK: network_pairs, STORAGE: storage_pairs}
+        manifest = amended(self.current)
+        self.refuse_unserved(manifest)
+        written = ensure_present(self.cluster, manifest, check_mode=self.check_mode, amend=amended)
+        result = {"changed": written.changed, "diff": written.diff}
+        if params["auto"]:
+            result.update(vms=choice.vms, guesses=[guess._asdict() for guess in guesses])
+        outcome = {**result, RESULT_KEYS[self.kind]: written.object}
+        if params["wait"] and not self.check_mode:
+            with reporting(**result):
+                ready = wait_ready(self.cluster, written.object or {}, timeout=params["wait_timeout"], failure=_failed)
+                outcome[RESULT_KEYS[self.kind]] = ready
+        return outcome
 
+    def refuse_incomplete(self) -> None:
+        params = self.params
+        if params["pairs"] is None and not params["auto"]:
+            raise TalkError("pairs: give the pairs of the map, or auto to have them found for the VMs of vms.")
+        if not params["auto"] and (params["vms"] is not None or params["exclude"] is not None):
+            raise TalkError("vms and exclude go with auto: they say for which VMs pairs are to be found.")
+        if params["auto"] and params["vms"] is None:
+            raise TalkError("auto: give vms, for which pairs are to be found.")
 
-def _numbered(given: Sequence[Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
-    return [(f"pairs[{number}]", item) for number, item in enumerate(given)]
+    def providers(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Those of the task, else those of the existing map."""
+        known = ((self.current or {}).get("spec") or {}).get("provider") or {}
+        given = {side: self.params[side] or _names(known.get(side)) for side in ("source", "destination")}
+        if not given["source"]:
+            raise TalkError(
+                f"source: the {self.kind} {self.namespace}/{self.params['name']} does not exist yet; to make it give the provider."
+            )
+        source = source_provider(self.cluster, given["source"], self.namespace, check_mode=self.check_mode)
+        destination = destination_provider(self.cluster, given["destination"], self.namespace, check_mode=self.check_mode)
+        if not self.params["purge_pairs"] and self.current and _names(known.get("source")) != object_reference(source):
+            of = "{namespace}/{name}".format(**(_names(known.get("source")) or {"namespace": "?", "name": "?"}))
+            raise TalkError(f"source: {describe(self.current)} is about the provider {of}, and purge_pairs false would keep its pairs.")
+        return source, destination
 
+    def refuse_unserved(self, manifest: Mapping[str, Any]) -> None:
+        """What the installed MTV is too old for."""
+        refuse_newer(self.cluster, self.kind, manifest["spec"], self.current, option=lambda path: "pairs" + option_of(path)[len("map") :])
+        sources = [pair["source"] for pair in manifest["spec"]["map"]]
+        pooled = next((source for number, source in enumerate(sources) if source in sources[:number]), None)
+        if pooled:
+            refuse_older_than(self.cluster, [(f"pairs: several destinations for the network {named(pooled)}", NETWORK_POOLS_SINCE)])
 
-def _source(path: str, given: Any, kind: str, type: str) -> dict[str, str]:
-    if isinstance(given, str) and given:
-        if type == "openshift" and kind == NETWORK:
-            if given == "pod":
-                return {"type": "pod"}
-            namespace, slash, name = given.partition("/")
-            if not (slash and namespace and name):
-                raise TalkError(f"{path}: a network of an OpenShift provider is pod or NAMESPACE/NAME; this is {given!r}.")
-            return {"namespace": namespace, "name": name}
-        return {"name": given}
-    reference = {k: str(v) for k, v in given.items() if v is not None} if isinstance(given, Mapping) else {}
-    allowed = _SOURCE_KEYS[kind]
-    if not set(reference) <= set(allowed) or not (reference.get("id") or reference.get("name") or reference.get("type")):
-        raise TalkError(f"{path}: give a name, or a dictionary with id or name (keys: {', '.join(allowed)}); this is {given!r}.")
-    return reference
+    def require_secrets(self, pairs: Sequence[Pair]) -> None:
+        """MTV says nothing about a storage array's Secret before the copy, and reads it where the source provider lies."""
+        where = self.source["metadata"]["namespace"]
+        for pair in pairs:
+            for plugin in pair.offload.values():
+                path, name = f"{pair.path}.offload_plugin", plugin["secretRef"]
+                try:
+                    secret = get(self.cluster, "Secret", where, name)
+                except ClusterError as error:
+                    if error.status != 403:
+                        raise
+                    self.cluster.warn(f"{path}: whether the Secret {where}/{name} exists was not checked: {error}")
+                    continue
+                if secret is None:
+                    self.problem(f"{path}: the Secret {where}/{name} does not exist; it must lie in the namespace of the source provider.")
+                elif _STORAGE_ARRAY_KEY not in (secret.get("data") or {}):
+                    self.problem(f"{path}: the Secret {where}/{name} has no key {_STORAGE_ARRAY_KEY}, the address of the storage array.")
 
+    def check(self, pairs: Sequence[Pair], inventory: _Inventory) -> None:
+        """Say which source or destination does not exist, if the inventory can be asked; MTV itself only warns, or says it in the Plan."""
+        if not (exists(self.source) and exists(self.destination)):
+            return
+        try:
+            if provider_type(self.source) in MAP_COLLECTIONS:
+                check_sources(pairs, provider_type(self.source), inventory.sources())
+            there = inventory.destinations() if pairs else []
+        except InventoryError as error:
+            self.cluster.warn(f"The pairs were not checked against the inventory: {error}")
+            return
+        try:
+            check_destinations(self.kind, pairs, there)
+        except TalkError as error:
+            self.problem(str(error))
 
-def _network(path: str, given: Any) -> dict[str, str]:
-    if isinstance(given, str):
-        if given in ("pod", "ignored"):
-            return {"type": given}
-        namespace, _slash, name = given.rpartition("/")
-        given = {"type": "multus", "namespace": namespace, "name": name}
-    fields = {k: v for k, v in given.items() if v} if isinstance(given, Mapping) else {}
-    fields.setdefault("type", "multus" if fields.get("name") else "")
-    accepted = "pod, ignored, NAMESPACE/NAME of a NetworkAttachmentDefinition, or a dictionary of type, namespace and name"
-    if not set(fields) <= {"type", "namespace", "name"} or fields["type"] not in ("pod", "multus", "ignored"):
-        raise TalkError(f"{path}: give {accepted}; this is {given!r}.")
-    if fields["type"] == "multus" and not (fields.get("namespace") and fields.get("name")):
-        raise TalkError(f"{path}: a network of type multus needs its namespace and name (NAMESPACE/NAME); this is {given!r}.")
-    if fields["type"] != "multus" and len(fields) > 1:
-        raise TalkError(f"{path}: only type multus takes a namespace and a name; this is {given!r}.")
-    return fields
+    def kept(self, given: Sequence[Pair], current: Item | None, inventory: _Inventory) -> list[dict[str, Any]]:
+        """The entries that nobody has to guess: the given pairs, and with purge_pairs false those that the map has beside them."""
+        if self.params["purge_pairs"] or not current:
+            return [pair.entry() for pair in given if pair.present]
+        try:
+            items = inventory.sources() if exists(self.source) else []
+        except InventoryError:
+            items = []  # that it was not asked has been said
+        return patched((current.get("spec") or {}).get("map") or [], given, items)
 
-
-def _storage(path: str, given: Any) -> dict[str, str]:
-    if isinstance(given, str):
-        given = {"storage_class": given}
-    fields = {k: v for k, v in given.items() if v is not None} if isinstance(given, Mapping) else {}
-    if not set(fields) <= {"storage_class", "volume_mode", "access_mode"} or not fields.get("storage_class"):
-        raise TalkError(
-            f"{path}: give the name of a storage class, or a dictionary of storage_class, volume_mode and access_mode; this is {given!r}."
+    def choose(self, entries: Sequence[Any], exclude: Sequence[Any], inventory: _Inventory) -> Choice:
+        if not self.params["auto"]:
+            return Choice([])
+        return choose(
+            self.cluster,
+            self.source,
+            entries,
+            exclude,
+            service=inventory.service,
+            patience=self.params["wait_timeout"] if self.params["wait"] else 0,
+            check_mode=self.check_mode,
         )
-    for key, accepted in (("volume_mode", _VOLUME_MODES), ("access_mode", _ACCESS_MODES)):
-        if fields.get(key, accepted[0]) not in accepted:
-            raise TalkError(f"{path}.{key}: {fields[key]!r} is not one of {', '.join(accepted)}.")
-    names = {"storage_class": "storageClass", "volume_mode": "volumeMode", "access_mode": "accessMode"}
-    return {names[k]: v for k, v in fields.items()}
+
+    def guesses(self, kept: Sequence[Mapping[str, Any]], choice: Choice, inventory: _Inventory) -> list[Guess]:
+        """A pair for each network or storage that the chosen VMs use and that no entry is about."""
+        if not choice.found:
+            return []
+        if not exists(self.destination):
+            self.cluster.warn("auto: nothing was guessed, because the destination provider does not exist yet.")
+            return []
+        use = used_networks if self.kind == NETWORK else used_storages
+        entries = [{**entry, "source": full_source(entry["source"], inventory.sources())} for entry in kept]
+        uses = [u for u in use(provider_type(self.source), choice.found, choice.items) if pair_of(u.source, entries) is None]
+        name = self.source["metadata"]["name"]
+        if self.kind == STORAGE:
+            return storage_guesses(uses, inventory.destinations(), provider=name)
+        return network_guesses(uses, inventory.destinations(), provider=name, target_namespace=self.params.get("target_namespace"))
+
+    def manifest(self, map: list[dict[str, Any]], choice: Choice) -> dict[str, Any]:
+        clashes = pod_clashes(provider_type(self.source), choice.found, map, choice.items) if self.kind == NETWORK else []
+        if clashes:
+            raise TalkError(one_pod_network(clashes))
+        metadata = {k: self.params[k] for k in ("name", "namespace", "labels", "annotations") if self.params[k] is not None}
+        provider = {"source": object_reference(self.source), "destination": object_reference(self.destination)}
+        return {"kind": self.kind, "metadata": metadata, "spec": {"provider": provider, "map": map}}
+
+    def problem(self, text: str) -> None:
+        """A task before this one may put it right."""
+        if not self.check_mode:
+            raise TalkError(text)
+        self.cluster.warn(text)
 
 
-def _is_pool_member(pair: Pair) -> bool:
-    # Several multus networks for one source are a pool that NICs are spread over (MTV 2.11.7 and newer).
-    return pair.destination["type"] == "multus"
+class _Inventory:
+    """What both providers have, each collection read when it is first asked for. Raises InventoryError."""
+
+    def __init__(self, cluster: Cluster, kind: str, source: Item, destination: Item, url: str | None) -> None:
+        self.service = InventoryService(cluster, url, destination["metadata"]["namespace"])
+        column = 0 if kind == NETWORK else 1
+        type = provider_type(source)
+        self._read: dict[str, Callable[[], list[dict[str, Any]]]] = {
+            "source": partial(self.service.get, source, MAP_COLLECTIONS[type][column], detail=0) if type in MAP_COLLECTIONS else list,
+            # In full: annotations say where sources go, and which storage class is the default.
+            "destination": partial(self.service.get, destination, MAP_COLLECTIONS["openshift"][column], detail=1),
+        }
+        self._found: dict[str, list[dict[str, Any]]] = {}
+
+    def sources(self) -> list[dict[str, Any]]:
+        return self._items("source")
+
+    def destinations(self) -> list[dict[str, Any]]:
+        return self._items("destination")
+
+    def _items(self, side: str) -> list[dict[str, Any]]:
+        if side not in self._found:
+            self._found[side] = self._read[side]()
+        return self._found[side]
 
 
-def _refuse_twice(pairs: Sequence[Pair], decisive: Any) -> None:
-    for number, pair in enumerate(pairs):
-        for earlier in pairs[:number]:
-            if pair.source == earlier.source and (decisive(pair) or decisive(earlier) or pair.destination == earlier.destination):
-                raise TalkError(f"{pair.path}: its source {_named(pair.source)} is mapped by {earlier.path} already.")
-
-
-def _named(source: Mapping[str, str]) -> str:
-    return repr(source.get("id") or "/".join(source[k] for k in ("namespace", "name") if source.get(k)) or source.get("type", ""))
-
-
-# --- against the inventory ------------------------------------------------------------------------------------------
-
-
-def check_sources(pairs: Sequence[Pair], type: str, items: Sequence[Mapping[str, Any]]) -> None:
-    """Every source is exactly one of `items` (an inventory collection), and none is meant twice. Raises TalkError with candidates."""
-    meant: dict[str, Pair] = {}
-    for pair in pairs:
-        if pair.source.get("type") == "pod" or pair.source.get("name") in _UNLISTED_NAMES.get(type, ()):
-            continue
-        found = [i for i in items if (i.get("id") == pair.source["id"] if pair.source.get("id") else matches(i, pair.source))]
-        if len(found) != 1:
-            raise TalkError(f"{pair.path}.source: {_unclear(_named(pair.source), found, items)}")
-        earlier = meant.setdefault(found[0]["id"], pair)
-        if earlier.source != pair.source:
-            raise TalkError(f"{pair.path}: its source {_named(pair.source)} is the same as {_named(earlier.source)} of {earlier.path}.")
-
-
-def check_destinations(kind: str, pairs: Sequence[Pair], items: Sequence[Mapping[str, Any]]) -> None:
-    """Every destination is one of `items`: the NetworkAttachmentDefinitions or StorageClasses of the destination."""
-    for pair in pairs:
-        wanted = {"name": pair.destination["storageClass"]} if kind == STORAGE else dict(pair.destination)
-        if wanted.pop("type", "multus") == "multus" and not any(matches(item, wanted) for item in items):
-            raise TalkError(f"{pair.path}.destination: {_unclear(_named(wanted), [], items)}")
-
-
-def _unclear(name: str, found: Sequence[Mapping[str, Any]], items: Sequence[Mapping[str, Any]]) -> str:
-    def label(item: Mapping[str, Any]) -> str:
-        text = "/".join(item[k] for k in ("namespace", "name") if item.get(k))
-        return f"{text} (id {item['id']})" if item.get("id") else text
-
-    listed = found or items
-    names = ", ".join(label(i) for i in listed[:_SHOWN]) + (f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else "")
-    if found:
-        return f"{name} is not unique: {names}; give the id."
-    return f"{name} does not exist there; there are: {names or 'none'}."
-
-
-# --- the object -----------------------------------------------------------------------------------------------------
-
-
-def present(module: Any, cluster: Cluster, kind: str, key: str) -> dict[str, Any]:
-    """Bring the map about. `key`: what the module returns it as."""
-    params, check_mode = module.params, module.check_mode
-    PAIRS[kind](params["pairs"])  # whatever is wrong with the pairs alone is said before anything is asked
-    source = source_provider(cluster, params["source"], params["namespace"], check_mode=check_mode)
-    destination = destination_provider(cluster, params["destination"], params["namespace"], check_mode=check_mode)
-    pairs = PAIRS[kind](params["pairs"], provider_type(source))
-    if exists(source) and exists(destination):
-        _check_inventory(module, cluster, kind, pairs, source, destination)
-    metadata = {k: params[k] for k in ("name", "namespace", "labels", "annotations") if params[k] is not None}
-    spec = {
-        "provider": {"source": object_reference(source), "destination": object_reference(destination)},
-        "map": [{"source": p.source, "destination": p.destination} for p in pairs],
-    }
-    result = ensure_present(cluster, {"kind": kind, "metadata": metadata, "spec": spec}, check_mode=check_mode)
-    outcome = {"changed": result.changed, "diff": result.diff, key: result.object}
-    if params["wait"] and not check_mode:
-        with reporting(changed=result.changed, diff=result.diff):
-            outcome[key] = wait_ready(cluster, result.object or {}, timeout=params["wait_timeout"], failure=_failed)
-    return outcome
-
-
-def absent(module: Any, cluster: Cluster, kind: str, key: str) -> dict[str, Any]:
+def _absent(module: Any, cluster: Cluster, kind: str) -> dict[str, Any]:
     params = module.params
     result = ensure_absent(cluster, kind, params["namespace"], params["name"], check_mode=module.check_mode)
     if params["wait"] and not module.check_mode and result.method:
         target = target_of({"kind": kind, "metadata": {"namespace": params["namespace"], "name": params["name"]}})
         with reporting(changed=result.changed):
             wait_gone(cluster, [target], timeout=params["wait_timeout"])
-    return {"changed": result.changed, "diff": result.diff, key: None}
+    return {"changed": result.changed, "diff": result.diff, RESULT_KEYS[kind]: None}
 
 
-def _check_inventory(
-    module: Any, cluster: Cluster, kind: str, pairs: Sequence[Pair], source: Mapping[str, Any], destination: Mapping[str, Any]
-) -> None:
-    """Say which source or destination does not exist, if the inventory can be asked; MTV itself only warns, or says it in the Plan."""
-    column = 0 if kind == NETWORK else 1
-    type = provider_type(source)
-    service = InventoryService(cluster, module.params["inventory_url"], destination["metadata"]["namespace"])
-    try:
-        if type in MAP_COLLECTIONS:
-            check_sources(pairs, type, service.get(source, MAP_COLLECTIONS[type][column], detail=0))
-        there = service.get(destination, MAP_COLLECTIONS["openshift"][column], detail=0)
-    except InventoryError as error:
-        cluster.warn(f"The pairs were not checked against the inventory: {error}")
-        return
-    try:
-        check_destinations(kind, pairs, there)
-    except TalkError as error:
-        # A task before this one may make it.
-        if not module.check_mode:
-            raise
-        cluster.warn(str(error))
+def _names(reference: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """{name, namespace} of a reference that has both."""
+    found = {key: reference[key] for key in ("name", "namespace") if reference.get(key)} if reference else {}
+    return found if len(found) == 2 else None
 
 
 def _failed(seen: dict[str, Any]) -> str | None:

@@ -32,16 +32,21 @@ WAIT: dict[str, Any] = {
 }
 #: Fragment vmshift.mtv.options.inventory.
 INVENTORY: dict[str, Any] = {"inventory_url": {"type": "str"}}
-#: A NetworkMap or StorageMap; what its sources and destinations may be, the module's own documentation says.
+#: A NetworkMap or StorageMap: fragment vmshift.mtv.maps. What its sources and destinations may be, the module's documentation says.
 MAP: dict[str, Any] = {
     **OBJECT,
     **WAIT,
     **INVENTORY,
     "source": {"type": "raw"},
     "destination": {"type": "raw"},
-    "pairs": {
-        "type": "list",
-        "elements": "dict",
-        "options": {"source": {"type": "raw", "required": True}, "destination": {"type": "raw", "required": True}},
-    },
+    "purge_pairs": {"type": "bool", "default": True},
+    "auto": {"type": "bool", "default": False},
+    "vms": {"type": "list", "elements": "raw"},
+    "exclude": {"type": "list", "elements": "raw"},
+}
+#: One of its pairs.
+PAIR: dict[str, Any] = {
+    "source": {"type": "raw", "required": True},
+    "destination": {"type": "raw"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }

@@ -9,10 +9,9 @@ MTV says nothing at all about some of these mistakes (an unknown VM beside a kno
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
-from ansible_collections.vmshift.mtv.plugins.module_utils import selection
+from ansible_collections.vmshift.mtv.plugins.module_utils.chosen_vms import Choice, choose
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, ClusterError, TalkError
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
     conditions_of,
@@ -21,9 +20,8 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
     provider_type,
     ready,
 )
-from ansible_collections.vmshift.mtv.plugins.module_utils.inventory_service import InventoryError, InventoryService
-from ansible_collections.vmshift.mtv.plugins.module_utils.mapping import gaps
-from ansible_collections.vmshift.mtv.plugins.module_utils.placement import Placement
+from ansible_collections.vmshift.mtv.plugins.module_utils.inventory_service import InventoryService
+from ansible_collections.vmshift.mtv.plugins.module_utils.mapping import gaps, one_pod_network, pod_clashes
 from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import duplicate_targets, reference, referenced
 from ansible_collections.vmshift.mtv.plugins.module_utils.references import destination_provider, exists, source_provider
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import describe, get
@@ -48,16 +46,6 @@ class Links(NamedTuple):
     def complete(self) -> bool:
         """All were read from the server."""
         return all(exists(obj) for obj in self.objects())
-
-
-class Choice(NamedTuple):
-    """The VMs chosen (as selection.resolve returns them) and the inventory's VMs they are."""
-
-    vms: list[dict[str, Any]]
-    found: list[Mapping[str, Any]]
-
-    def concerns(self) -> list[dict[str, Any]]:
-        return [{"vm": vm["name"], "vm_id": vm["id"], **concern} for vm in self.found for concern in vm.get("concerns") or []]
 
 
 class Needs:
@@ -98,38 +86,30 @@ class Needs:
             return None
         if links.source is None:
             raise TalkError("vms: give source too; the plan has no source provider.")
-        if not exists(links.source):
-            return self._unresolved(entries, "the source provider does not exist yet")
-        source_type = provider_type(links.source)
-        try:
-            selection.require_known_words("vms", entries, source_type)
-            selection.require_known_words("exclude", exclude, source_type)
-        except selection.SelectionError as error:
-            raise TalkError(f"{error}.") from error
-        service = InventoryService(self.cluster, self.params["inventory_url"], self.namespace)
-        try:
-            inventory = self._inventory(service, links.source)
-        except InventoryError as error:
-            if not (self.check_mode and error.not_ready):
-                raise
-            return self._unresolved(entries, str(error).rstrip("."))
-        placement = Placement(source_type, inventory, partial(service.get, links.source))
-        try:
-            chosen = selection.resolve(entries, inventory, exclude=exclude, placement=placement, warn=self.cluster.warn)
-        except selection.SelectionError as error:
-            raise TalkError(f"The VMs of the plan are not clear. Inventory of {describe(links.source)}: {error}.") from error
-        clash = duplicate_targets(chosen)
+        choice = choose(
+            self.cluster,
+            links.source,
+            entries,
+            exclude,
+            service=InventoryService(self.cluster, self.params["inventory_url"], self.namespace),
+            patience=self.params["wait_timeout"] if self.params["wait"] else 0,
+            check_mode=self.check_mode,
+        )
+        clash = duplicate_targets(choice.vms)
         if clash:
             raise TalkError(clash)
-        by_id = {vm["id"]: vm for vm in inventory}
-        return Choice(chosen, [by_id[vm["id"]] for vm in chosen])
+        return choice
 
     def refuse_gaps(self, links: Links, choice: Choice) -> None:
         network, storage = ((obj or {}).get("spec", {}).get("map") or [] for obj in (links.network, links.storage))
         if links.source and exists(links.source) and all(exists(obj) for obj in (links.network, links.storage) if obj):
-            found = gaps(provider_type(links.source), choice.found, network, storage)
+            of = provider_type(links.source)
+            found = gaps(of, choice.found, network, storage, choice.items)
             if found:
                 self._problem("The maps do not cover the VMs: " + "; ".join(found) + ".")
+            clashes = pod_clashes(of, choice.found, network, choice.items)
+            if clashes:
+                self._problem(one_pod_network(clashes))
 
     def require_referenced(self, spec: Mapping[str, Any]) -> None:
         for kind, where in referenced(spec):
@@ -143,15 +123,6 @@ class Needs:
             if found is None:
                 self._problem(f"The plan needs the {kind} {where['namespace']}/{where['name']}, which does not exist.")
 
-    def _inventory(self, service: InventoryService, source: Mapping[str, Any]) -> list[dict[str, Any]]:
-        try:
-            return service.get(source, "vms")
-        except InventoryError as error:
-            if not error.not_ready or not self.params["wait"] or self.check_mode:
-                raise
-        service.wait_loaded(source, timeout=self.params["wait_timeout"])
-        return service.get(source, "vms")
-
     def _map(self, kind: str, given: Any, option: str) -> dict[str, Any] | None:
         if not given:
             return None
@@ -160,17 +131,6 @@ class Needs:
         if found is None:
             self._problem(f"{option}: the {kind} {where['namespace']}/{where['name']} does not exist.")
         return found or {"kind": kind, "metadata": where, "spec": {}}
-
-    def _unresolved(self, entries: list[Any], why: str) -> Choice:
-        """Check mode without an inventory: the VMs as they are given; those without name and id stay out."""
-        self.cluster.warn(f"The VMs were not looked up: {why}.")
-        named = [{"name": entry} if isinstance(entry, str) else entry for entry in entries]
-        vms: list[dict[str, Any]] = [
-            {"id": vm.get("id"), "name": vm.get("name"), "overrides": {key: vm[key] for key in vm if key not in selection.SELECTOR_KEYS}}
-            for vm in named
-            if "name" in vm or "id" in vm
-        ]
-        return Choice(vms, [])
 
     def _problem(self, text: str) -> None:
         if not self.check_mode:

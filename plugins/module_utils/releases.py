@@ -85,6 +85,8 @@ PROVIDER_SETTINGS_SINCE: Mapping[str, str] = {
     "target-az": "2.11.0",
     "target-region": "2.11.0",
 }
+#: Several NetworkAttachmentDefinitions for one network.
+NETWORK_POOLS_SINCE = "2.11.7"
 #: Releases between, which do not have the field again. Such a field tells nothing about the age of an installation.
 GAPS: Mapping[tuple[str, str], str] = {
     ("Plan", "enableNestedVirtualization"): "2.11.0",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import MERGE_PATCH, Cluster, ClusterError
@@ -138,12 +138,20 @@ def _pages(cluster: Cluster, kind: str, namespace: str | None, query: Mapping[st
             return found
 
 
-def ensure_present(cluster: Cluster, desired: Mapping[str, Any], *, check_mode: bool = False, ask_server: bool = True) -> Result:
+def ensure_present(
+    cluster: Cluster,
+    desired: Mapping[str, Any],
+    *,
+    check_mode: bool = False,
+    ask_server: bool = True,
+    amend: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None,
+) -> Result:
     """Create the object, or bring the fields of `desired` into it.
 
     `desired`: a manifest with kind, metadata.name (and namespace) and any of spec, labels, annotations, data, stringData (Secret).
     Check mode sends the same write with dryRun=All, so that admission speaks; `ask_server=False` predicts without it (for an object
-    whose references are themselves only predicted). Raises ClusterError.
+    whose references are themselves only predicted). `amend`: what is desired of the object as it is now, in place of `desired`; asked
+    again when somebody else has written in between, so that a list which is added to loses nothing. Raises ClusterError.
     """
     wanted = _normal(desired)
     kind, meta = wanted["kind"], wanted["metadata"]
@@ -156,10 +164,13 @@ def ensure_present(cluster: Cluster, desired: Mapping[str, Any], *, check_mode: 
                 return _create(cluster, wanted, check_mode, ask_server)
             if "deletionTimestamp" in current["metadata"]:
                 raise ClusterError(409, "Deleting", f"{describe(current)} is being deleted; wait until it is gone.")
+            wanted = _normal(amend(current)) if amend else wanted
             before = {} if lost else owned(current, wanted)
             patch = difference(current, wanted)
             if not patch:
                 return _result(kind, before, owned(current, wanted), current, "create")
+            if amend:
+                patch["metadata"] = {**patch.get("metadata", {}), "resourceVersion": current["metadata"]["resourceVersion"]}
             if check_mode and not ask_server:
                 reply = merged(current, patch)
             else:

@@ -21,19 +21,11 @@ extends_documentation_fragment:
   - vmshift.mtv.options
   - vmshift.mtv.options.wait
   - vmshift.mtv.options.inventory
+  - vmshift.mtv.options.map
 options:
-  source:
-    description:
-      - The provider that is migrated from, by name, or as a dictionary of C(name) and C(namespace).
-      - Without a namespace the provider is looked for in O(namespace). Required with O(state=present).
-    type: raw
-  destination:
-    description:
-      - The provider that is migrated to, like O(source). Without it the cluster that MTV runs on, the provider V(host).
-    type: raw
   pairs:
     description:
-      - All pairs of the map; pairs of the existing map that are not given here go away. Required with O(state=present).
+      - The pairs of the map. Required with O(state=present), unless O(auto=true).
     type: list
     elements: dict
     suboptions:
@@ -41,6 +33,8 @@ options:
         description:
           - A network of the source, by its name in the inventory, or as a dictionary with C(id) or C(name).
           - If the source is an OpenShift cluster, C(NAMESPACE/NAME) of a NetworkAttachmentDefinition, or V(pod).
+          - If the source is Hyper-V, the dictionary may have C(vlan), a number from 1 to 4094, to map the interfaces of one VLAN of a
+            network (MTV 2.12.1 and newer).
           - A network may be given several times if each destination is a NetworkAttachmentDefinition; its interfaces are then spread over
             them (MTV 2.11.7 and newer).
         type: raw
@@ -49,8 +43,19 @@ options:
         description:
           - V(pod) for the pod network, V(ignored) to leave the interface out, or C(NAMESPACE/NAME) of a NetworkAttachmentDefinition.
           - Also as a dictionary of C(type) (V(pod), V(multus) or V(ignored)), C(namespace) and C(name).
+          - Required, unless O(pairs[].state=absent). A pair that is removed need only be given with its destination if it is one of several
+            of its source.
         type: raw
-        required: true
+      state:
+        description: V(absent) removes the pair from the map, which makes sense with O(purge_pairs=false).
+        type: str
+        choices: [present, absent]
+        default: present
+  target_namespace:
+    description:
+      - With O(auto=true), the namespace that the VMs go to. A VM can use NetworkAttachmentDefinitions of its own namespace and of the
+        namespace V(default) only, so others are not considered then, and those of this namespace are preferred.
+    type: str
 seealso:
   - module: vmshift.mtv.storage_map
   - module: vmshift.mtv.inventory_info
@@ -86,6 +91,37 @@ EXAMPLES = r"""
       - source:
           id: network-12
         destination: ignored
+
+- name: Send the interfaces of one more network elsewhere, and leave all other pairs of the map as they are
+  vmshift.mtv.network_map:
+    name: datacenter-1
+    namespace: openshift-mtv
+    purge_pairs: false
+    pairs:
+      - source: Backup
+        destination: ignored
+      - source: Old DMZ
+        state: absent
+
+- name: Map whatever the web servers use, and tell which pairs were found by which rule
+  vmshift.mtv.network_map:
+    name: web
+    namespace: openshift-mtv
+    source: vcenter
+    auto: true
+    target_namespace: web
+    vms:
+      - folder: /DC1/vm/prod
+        regex: web-[0-9]+
+    pairs:
+      - source: Backup
+        destination: ignored
+  register: web_networks
+
+- name: Show the pairs that were found
+  ansible.builtin.debug:
+    msg: "{{ item.source.name }} -> {{ item.destination }} ({{ item.rule }}: {{ item.reason }})"
+  loop: "{{ web_networks.guesses }}"
 
 - name: Remove a network map
   vmshift.mtv.network_map:
@@ -124,6 +160,46 @@ network_map:
           status: "True"
           category: Required
           message: The network map is ready.
+vms:
+  description: The virtual machines that O(vms) means without those of O(exclude).
+  returned: with O(auto=true)
+  type: list
+  elements: dict
+  sample:
+    - id: vm-17
+      name: web-01
+      overrides: {}
+guesses:
+  description: The pairs of the map that were found for these VMs because nobody has given them.
+  returned: with O(auto=true)
+  type: list
+  elements: dict
+  contains:
+    source:
+      description: What is mapped, as it stands in the map.
+      type: dict
+    destination:
+      description: Where it goes, as it stands in the map.
+      type: dict
+    rule:
+      description: Which rule has found the destination, C(annotation), C(same_name) or C(default).
+      type: str
+    reason:
+      description: The rule as it applied, in words.
+      type: str
+    vms:
+      description: Names of the VMs that use the source.
+      type: list
+      elements: str
+  sample:
+    - source:
+        id: network-12
+        name: VM Network
+      destination:
+        type: pod
+      rule: default
+      reason: the pod network is the default
+      vms: [web-01]
 conditions:
   description: Conditions of the map when the wait for it ended.
   returned: when the wait fails
@@ -138,19 +214,21 @@ conditions:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.vmshift.mtv.plugins.module_utils import maps
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import run_module
-from ansible_collections.vmshift.mtv.plugins.module_utils.maps import NETWORK, absent, present
-from ansible_collections.vmshift.mtv.plugins.module_utils.options import MAP
+from ansible_collections.vmshift.mtv.plugins.module_utils.options import MAP, PAIR
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=MAP,
-        required_if=[("state", "present", ("source", "pairs"))],
+        argument_spec={
+            **MAP,
+            "pairs": {"type": "list", "elements": "dict", "options": PAIR},
+            "target_namespace": {"type": "str"},
+        },
         supports_check_mode=True,
     )
-    work = absent if module.params["state"] == "absent" else present
-    run_module(module, lambda cluster: work(module, cluster, NETWORK, "network_map"))
+    run_module(module, lambda cluster: maps.run(module, cluster, maps.NETWORK))
 
 
 if __name__ == "__main__":

@@ -382,8 +382,9 @@ conditions:
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.vmshift.mtv.plugins.module_utils.chosen_vms import Choice, require_jmespath
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, TalkError, reporting, run_module
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
     ARCHIVED,
@@ -398,10 +399,9 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
 )
 from ansible_collections.vmshift.mtv.plugins.module_utils.naming import is_dns1123_subdomain
 from ansible_collections.vmshift.mtv.plugins.module_utils.options import INVENTORY, OBJECT, WAIT
-from ansible_collections.vmshift.mtv.plugins.module_utils.plan_needs import Choice, Links, Needs
+from ansible_collections.vmshift.mtv.plugins.module_utils.plan_needs import Links, Needs
 from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import (
     PLAN_OPTIONS,
-    InvalidRequest,
     as_given,
     exclusions,
     plan_spec,
@@ -409,7 +409,6 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import (
 )
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import Result, describe, ensure_absent, ensure_present, get
 from ansible_collections.vmshift.mtv.plugins.module_utils.runs import blocks_start, own_conflict
-from ansible_collections.vmshift.mtv.plugins.module_utils.selection import HAS_JMESPATH
 from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import refuse_newer
 from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import WaitError, target_of, wait_for, wait_gone
 
@@ -556,17 +555,16 @@ def main() -> None:
         entries = None if module.params["vms"] is None else selectors(module.params["vms"])
         exclude = exclusions(module.params["exclude"] or [])
         check_names(module.params)
-    except InvalidRequest as error:
+        require_jmespath([*(entries or []), *exclude])
+    except TalkError as error:
         module.fail_json(msg=str(error))
-    if any(isinstance(entry, dict) and "query" in entry for entry in [*(entries or []), *exclude]) and not HAS_JMESPATH:
-        module.fail_json(msg=missing_required_lib("jmespath", reason="for query in vms and exclude"))
     run_module(module, lambda cluster: Task(module, cluster, entries, exclude).run())
 
 
 def check_names(params: Mapping[str, Any]) -> None:
     for option in ("name", "target_namespace"):
         if params[option] is not None and not is_dns1123_subdomain(params[option]):
-            raise InvalidRequest(
+            raise TalkError(
                 f"{option}: {params[option]!r} cannot be a name in Kubernetes: use lower-case letters, digits, '-' and '.', "
                 "beginning and ending with a letter or digit."
             )

@@ -21,19 +21,11 @@ extends_documentation_fragment:
   - vmshift.mtv.options
   - vmshift.mtv.options.wait
   - vmshift.mtv.options.inventory
+  - vmshift.mtv.options.map
 options:
-  source:
-    description:
-      - The provider that is migrated from, by name, or as a dictionary of C(name) and C(namespace).
-      - Without a namespace the provider is looked for in O(namespace). Required with O(state=present).
-    type: raw
-  destination:
-    description:
-      - The provider that is migrated to, like O(source). Without it the cluster that MTV runs on, the provider V(host).
-    type: raw
   pairs:
     description:
-      - All pairs of the map; pairs of the existing map that are not given here go away. Required with O(state=present).
+      - The pairs of the map. Required with O(state=present), unless O(auto=true).
     type: list
     elements: dict
     suboptions:
@@ -49,8 +41,50 @@ options:
           - Name of a storage class of the destination.
           - Also as a dictionary of C(storage_class), C(volume_mode) (V(Filesystem) or V(Block)) and C(access_mode) (V(ReadWriteOnce),
             V(ReadWriteMany) or V(ReadOnlyMany)). Modes not given come from the storage profile of the class.
+          - Required, unless O(pairs[].state=absent).
         type: raw
-        required: true
+      state:
+        description: V(absent) removes the pair from the map, which makes sense with O(purge_pairs=false).
+        type: str
+        choices: [present, absent]
+        default: present
+      offload_plugin:
+        description:
+          - How a storage array copies the disks itself, so that they need not pass through the network (vSphere; MTV 2.8.2 and newer).
+          - Exactly one of the two ways.
+        type: dict
+        suboptions:
+          vsphere_xcopy_config:
+            description: The array copies volumes of ESXi hosts (XCOPY).
+            type: dict
+            suboptions:
+              secret_ref:
+                description:
+                  - Name of the C(Secret) with the address and credentials of the array (keys C(STORAGE_HOSTNAME), C(STORAGE_USERNAME),
+                    C(STORAGE_PASSWORD) and more).
+                  - MTV reads it from the namespace of the source provider.
+                type: str
+                required: true
+              storage_vendor_product:
+                description: The array, such as V(ontap) or V(pureFlashArray); which there are depends on the release of MTV.
+                type: str
+                required: true
+              dedicated_migration_hosts:
+                description: Ids of the ESXi hosts that do the copying (MTV 5.0 and newer).
+                type: list
+                elements: str
+          csi_volume_import:
+            description: The CSI driver takes over the array's volume as it is (MTV 2.12.2 and newer).
+            type: dict
+            suboptions:
+              secret_ref:
+                description: Like O(pairs[].offload_plugin.vsphere_xcopy_config.secret_ref).
+                type: str
+                required: true
+              storage_vendor_product:
+                description: The array, V(ontap) or V(primera3par).
+                type: str
+                required: true
 seealso:
   - module: vmshift.mtv.network_map
   - module: vmshift.mtv.inventory_info
@@ -80,6 +114,31 @@ EXAMPLES = r"""
       - source:
           id: datastore-11
         destination: ceph-rbd
+
+- name: Let the storage array copy the disks of one more datastore, and leave all other pairs of the map as they are
+  vmshift.mtv.storage_map:
+    name: datacenter-1
+    namespace: openshift-mtv
+    purge_pairs: false
+    pairs:
+      - source: array-17
+        destination:
+          storage_class: netapp-san
+          volume_mode: Block
+        offload_plugin:
+          vsphere_xcopy_config:
+            secret_ref: netapp-credentials
+            storage_vendor_product: ontap
+
+- name: Map whatever the web servers use
+  vmshift.mtv.storage_map:
+    name: web
+    namespace: openshift-mtv
+    source: vcenter
+    auto: true
+    vms:
+      - folder: /DC1/vm/prod
+        regex: web-[0-9]+
 
 - name: Remove a storage map
   vmshift.mtv.storage_map:
@@ -118,6 +177,46 @@ storage_map:
           status: "True"
           category: Required
           message: The storage map is ready.
+vms:
+  description: The virtual machines that O(vms) means without those of O(exclude).
+  returned: with O(auto=true)
+  type: list
+  elements: dict
+  sample:
+    - id: vm-17
+      name: web-01
+      overrides: {}
+guesses:
+  description: The pairs of the map that were found for these VMs because nobody has given them.
+  returned: with O(auto=true)
+  type: list
+  elements: dict
+  contains:
+    source:
+      description: What is mapped, as it stands in the map.
+      type: dict
+    destination:
+      description: Where it goes, as it stands in the map.
+      type: dict
+    rule:
+      description: Which rule has found the destination, C(annotation), C(same_name) or C(default).
+      type: str
+    reason:
+      description: The rule as it applied, in words.
+      type: str
+    vms:
+      description: Names of the VMs that use the source.
+      type: list
+      elements: str
+  sample:
+    - source:
+        id: datastore-11
+        name: ssd-1
+      destination:
+        storageClass: ceph-rbd
+      rule: default
+      reason: it is the default storage class (storageclass.kubevirt.io/is-default-virt-class)
+      vms: [web-01]
 conditions:
   description: Conditions of the map when the wait for it ended.
   returned: when the wait fails
@@ -130,21 +229,37 @@ conditions:
       reason: NotFound
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.vmshift.mtv.plugins.module_utils import maps
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import run_module
-from ansible_collections.vmshift.mtv.plugins.module_utils.maps import STORAGE, absent, present
-from ansible_collections.vmshift.mtv.plugins.module_utils.options import MAP
+from ansible_collections.vmshift.mtv.plugins.module_utils.options import MAP, PAIR
+
+# Which storage arrays there are depends on the release of MTV; the API server knows.
+_ARRAY: dict[str, Any] = {"secret_ref": {"type": "str", "required": True}, "storage_vendor_product": {"type": "str", "required": True}}
+_PLUGINS: dict[str, Any] = {
+    "vsphere_xcopy_config": {
+        "type": "dict",
+        "options": {**_ARRAY, "dedicated_migration_hosts": {"type": "list", "elements": "str"}},
+    },
+    "csi_volume_import": {"type": "dict", "options": _ARRAY},
+}
+_OFFLOAD: dict[str, Any] = {
+    "type": "dict",
+    "options": _PLUGINS,
+    "mutually_exclusive": [tuple(_PLUGINS)],
+    "required_one_of": [tuple(_PLUGINS)],
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=MAP,
-        required_if=[("state", "present", ("source", "pairs"))],
+        argument_spec={**MAP, "pairs": {"type": "list", "elements": "dict", "options": {**PAIR, "offload_plugin": _OFFLOAD}}},
         supports_check_mode=True,
     )
-    work = absent if module.params["state"] == "absent" else present
-    run_module(module, lambda cluster: work(module, cluster, STORAGE, "storage_map"))
+    run_module(module, lambda cluster: maps.run(module, cluster, maps.STORAGE))
 
 
 if __name__ == "__main__":

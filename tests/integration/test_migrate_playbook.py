@@ -34,9 +34,7 @@ def request_document(plane: Any) -> dict[str, Any]:
         "source_provider": {"name": "whole-export", "type": "ova", "url": f"localhost:{plane.export}"},
         "target_namespace": "whole-target",
         "network_map": {"pairs": [{"source": "VM Network", "destination": "pod"}]},
-        "storage_map": {
-            "pairs": [{"source": f"lab-guest-disk{n}.vmdk", "destination": "vmshift-local"} for n in (1, 2)],
-        },
+        "storage_map": {"auto": True},
         "vms": [{"name": "lab-guest"}],
     }
 

@@ -3,12 +3,13 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import TalkError
-from ansible_collections.vmshift.mtv.plugins.module_utils.maps import (
+from ansible_collections.vmshift.mtv.plugins.module_utils.map_pairs import (
     NETWORK,
     STORAGE,
     check_destinations,
     check_sources,
     network_pairs,
+    patched,
     storage_pairs,
 )
 
@@ -40,7 +41,7 @@ def test_network_destinations(given, written):
         ({"type": "bridge"}, "give pod, ignored"),
         ({"type": "pod", "name": "x"}, "only type multus"),
         ({"typ": "pod"}, "give pod, ignored"),
-        (None, "give pod, ignored"),
+        (None, "give the destination of this pair, or state absent"),
         ("", "multus needs"),
     ],
 )
@@ -122,6 +123,98 @@ def test_sources_that_are_not_clear(source, said):
 def test_one_source_under_two_names():
     with pytest.raises(TalkError, match="is the same as 'VM Network' of pairs"):
         check_sources(network_pairs(pairs(("VM Network", "pod"), ({"id": "n-1"}, "ignored"))), "ova", NETWORKS)
+
+
+def test_one_that_goes_away_need_not_exist():
+    gone = [{"source": "nope", "state": "absent"}, {"source": "twice", "state": "absent"}]
+    check_sources(network_pairs(gone[:1]), "ova", NETWORKS)
+    with pytest.raises(TalkError, match="'twice' is not unique"):
+        check_sources(network_pairs(gone), "ova", NETWORKS)
+    check_destinations(NETWORK, network_pairs([{"source": "a", "destination": "crm/gone", "state": "absent"}]), [])
+
+
+@pytest.mark.parametrize("vlan", ["0", "4095", "x", "01", " 1"])
+def test_vlans(vlan):
+    assert network_pairs(pairs(({"name": "a", "vlan": 17}, "pod")), "hyperv")[0].source == {"name": "a", "vlan": "17"}
+    with pytest.raises(TalkError, match=r"pairs\[0\].source.vlan: a VLAN is a number from 1 to 4094"):
+        network_pairs(pairs(({"name": "a", "vlan": vlan}, "pod")), "hyperv")
+    with pytest.raises(TalkError, match=r"pairs\[0\].source.vlan: only networks of a Hyper-V provider"):
+        network_pairs(pairs(({"name": "a", "vlan": 17}, "pod")), "vsphere")
+
+
+def test_vlans_of_one_network_are_sources_of_their_own():
+    one, other = ({"name": "VM Network", "vlan": vlan} for vlan in (1, 2))
+    check_sources(network_pairs(pairs((one, "pod"), (other, "ignored"), ("VM Network", "crm/a"))), "hyperv", NETWORKS)
+    with pytest.raises(TalkError, match=r"its source 'VM Network' \(VLAN 1\) is mapped by pairs\[0\] already"):
+        network_pairs(pairs((one, "pod"), (one, "ignored")))
+
+
+def test_offload_plugins():
+    plugin = {"vsphere_xcopy_config": {"secret_ref": "s", "storage_vendor_product": "ontap", "dedicated_migration_hosts": None}}
+    (pair,) = storage_pairs([{"source": "a", "destination": "fast", "offload_plugin": {**plugin, "csi_volume_import": None}}], "vsphere")
+    assert pair.entry() == {
+        "source": {"name": "a"},
+        "destination": {"storageClass": "fast"},
+        "offloadPlugin": {"vsphereXcopyConfig": {"secretRef": "s", "storageVendorProduct": "ontap"}},
+    }
+    with pytest.raises(
+        TalkError, match=r"pairs\[0\].offload_plugin: storage arrays copy disks of vSphere only; this provider is of type ova"
+    ):
+        storage_pairs([{"source": "a", "destination": "fast", "offload_plugin": plugin}], "ova")
+
+
+# --- into an existing map -------------------------------------------------------------------------------------------
+
+
+def entry(source, destination):
+    return {"source": source, "destination": destination}
+
+
+def multus(name):
+    return {"type": "multus", "namespace": "crm", "name": name}
+
+
+A, B = {"id": "n-1", "name": "VM Network"}, {"name": "Backup"}
+POD, IGNORED = {"type": "pod"}, {"type": "ignored"}
+CURRENT = [entry(A, POD), entry(B, IGNORED)]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], CURRENT),
+        ([{"source": "VM Network", "destination": "pod"}], CURRENT),
+        ([{"source": "VM Network", "destination": "ignored"}], [entry(A, IGNORED), entry(B, IGNORED)]),
+        ([{"source": {"id": "n-1"}, "destination": "crm/a"}], [entry(A, multus("a")), entry(B, IGNORED)]),
+        ([{"source": "twice", "destination": "pod"}], [*CURRENT, entry({"name": "twice"}, POD)]),
+        ([{"source": "Backup", "state": "absent"}], [entry(A, POD)]),
+        ([{"source": "Backup", "destination": "pod", "state": "absent"}], CURRENT),
+        ([{"source": "nope", "state": "absent"}], CURRENT),
+        (
+            [{"source": "Backup", "destination": "crm/a"}, {"source": "Backup", "destination": "crm/b"}],
+            [entry(A, POD), entry(B, multus("a")), entry(B, multus("b"))],
+        ),
+        (
+            [{"source": "VM Network", "state": "absent"}, {"source": "Backup", "destination": "pod"}],
+            [entry(B, POD)],
+        ),
+    ],
+)
+def test_single_pairs_are_put_into_a_map_and_the_others_stay(given, expected):
+    found = patched(CURRENT, network_pairs(given), NETWORKS)
+    assert found == expected
+    assert patched(found, network_pairs(given), NETWORKS) == expected
+
+
+def test_a_pool_is_replaced_as_a_whole_and_loses_one_member():
+    pool = [entry(B, multus("a")), entry(A, POD), entry(B, multus("b"))]
+    lost = [{"source": "Backup", "destination": "crm/a", "state": "absent"}]
+    assert patched(pool, network_pairs(lost), NETWORKS) == pool[1:]
+    assert patched(pool, network_pairs(pairs(("Backup", "crm/c"))), NETWORKS) == [entry(B, multus("c")), entry(A, POD)]
+
+
+def test_without_an_inventory_names_are_compared_with_names():
+    assert patched(CURRENT, network_pairs(pairs(("Backup", "pod"))), []) == [entry(A, POD), entry(B, POD)]
 
 
 def test_sources_no_inventory_lists():
