@@ -159,8 +159,8 @@ def disk_kinds(workload: Workload) -> Concerns:
             "vmware.disk.rdm.detected",
             WARNING,
             "Raw Device Mapped disk detected",
-            "A raw device mapping is transferred by storage offload alone. Without offload, remove it before the migration and attach it to "
-            "the new VM afterwards.",
+            "A raw device mapping is transferred by storage offload alone. Without offload, remove it before the migration and attach it "
+            "to the new VM afterwards.",
         )
     if any(disk.get("shared") is True for disk in disks):
         yield concern(
