@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import CRITICAL, REQUIRED, Conditions
-from ansible_collections.vmshift.mtv.controlplane.controllers.image_reference import is_image_reference
 from ansible_collections.vmshift.mtv.controlplane.controllers.reporting import report
 from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Reconciler, key_of
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import READY, conditions_of
+from ansible_collections.vmshift.mtv.plugins.module_utils.image_reference import is_image_reference
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.context import Context

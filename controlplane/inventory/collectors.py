@@ -114,7 +114,11 @@ class ClusterCollector:
         if not authority:
             return True
         try:
-            return ssl.create_default_context(cadata=authority)
+            context = ssl.create_default_context(cadata=authority)
+            context.verify_flags |= (
+                ssl.VERIFY_X509_PARTIAL_CHAIN
+            )  # as MTV, which trusts the server's own certificate, too, when it is given
+            return context
         except (ssl.SSLError, ValueError):
             raise SourceError(f"the CA certificate for {self._url} in the provider's Secret is not a PEM certificate", DATA) from None
 

@@ -83,7 +83,8 @@ class Credential(NamedTuple):
 
 _TLS = (Credential("ca_cert", "ca.crt"), Credential("insecure_skip_verify", "insecureSkipVerify"))
 CA_OPTION, INSECURE_OPTION = "ca_cert", "insecure_skip_verify"
-#: The deprecated spelling of `ca.crt`; a Secret must not carry both with different contents.
+#: The older spelling of `ca.crt`. Releases before 2.12 know only this one, the client for OpenStack for even longer; newer ones prefer
+#: `ca.crt`. So a Secret carries both.
 LEGACY_CA_KEY = "cacert"
 
 #: Provider type -> the keys its Secret may carry. `required` is what the provider controller (or the client of the type) insists on.
@@ -132,8 +133,20 @@ CREDENTIALS: Mapping[str, tuple[Credential, ...]] = {
 }
 #: Types whose Secret needs `ca.crt` unless it says insecureSkipVerify=true.
 CA_REQUIRED = ("vsphere", "ovirt", "hyperv")
-#: Keys of which the user gives all or none.
-CREDENTIAL_PAIRS = {"ec2": (("access_key_id", "secret_access_key"),)}
+#: Options of which the user gives both or none.
+CREDENTIAL_PAIRS = {"ec2": (("access_key_id", "secret_access_key"),), "hyperv": (("smb_user", "smb_password"),)}
+#: OpenStack's authType -> the options it logs in with, as sets each of which suffices.
+OPENSTACK_LOGINS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "password": (("user", "password"), ("user_id", "password")),
+    "token": (("token",),),
+    "applicationcredential": (
+        ("application_credential_id", "application_credential_secret"),
+        ("application_credential_name", "application_credential_secret", "user"),
+    ),
+}
+
+#: Which endpoints of OpenStack's service catalog MTV may use.
+OPENSTACK_AVAILABILITIES = ("public", "internal", "admin")
 
 #: Provider type -> known keys of `spec.settings` (all values are strings).
 SETTINGS: Mapping[str, tuple[str, ...]] = {
@@ -144,6 +157,16 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "ova": ("applianceManagement",),
     "ec2": ("target-az", "target-region"),
     "hyperv": ("managementType", "winrmPort"),
+}
+
+#: Keys of settings that take only certain values; BOOLEAN ones take true and false.
+BOOLEAN = ("true", "false")
+SETTING_VALUES: Mapping[str, tuple[str, ...]] = {
+    "sdkEndpoint": ("vcenter", "esxi"),
+    "useVddkAioOptimization": BOOLEAN,
+    "esxiCloneMethod": ("vib", "ssh"),
+    "applianceManagement": BOOLEAN,
+    "managementType": ("standalone", "cluster"),
 }
 
 #: Inventory collections a map pair of the type names its source in: (networks, storages).

@@ -22,6 +22,8 @@ extends_documentation_fragment:
   - vmshift.mtv.attributes
   - vmshift.mtv.options
   - vmshift.mtv.options.wait
+  - vmshift.mtv.provider.secret
+  - vmshift.mtv.provider.keys
 options:
   type:
     description:
@@ -36,115 +38,13 @@ options:
       - V(ova) takes C(SERVER:/PATH) of an NFS share with OVA files. MTV does not let it change later.
       - V(hyperv) takes the name or address of the host. V(ec2) needs none.
     type: str
-  secret:
-    description:
-      - Credentials. The module keeps them in a Secret, which then holds exactly what is given here.
-      - Changed values are written into the existing Secret, and the wait lasts until MTV has tried them.
-      - The Secret is the one that O(secret_name) names, else the one that belongs to the provider already, else one of the provider's name.
-    type: dict
-    suboptions:
-      user:
-        description: User name; for V(ovirt) with its domain, such as V(admin@internal).
-        type: str
-      password:
-        description: Password of O(secret.user).
-        type: str
-      token:
-        description: Bearer token for types V(openshift) and V(openstack).
-        type: str
-      ca_cert:
-        description:
-          - Certificates (PEM) of the authorities that signed the provider's certificate.
-          - Types V(vsphere), V(ovirt) and V(hyperv) need it, unless O(secret.insecure_skip_verify=true).
-        type: str
-      insecure_skip_verify:
-        description: Whether MTV connects without verifying the provider's certificate.
-        type: bool
-        default: false
-      auth_type:
-        description: How to log in to type V(openstack); MTV takes V(password) when it is not given.
-        type: str
-        choices: [password, token, applicationcredential]
-      user_id:
-        description: Id of the user, instead of O(secret.user). Type V(openstack).
-        type: str
-      application_credential_id:
-        description: Id of an application credential. Type V(openstack).
-        type: str
-      application_credential_name:
-        description: Name of an application credential of O(secret.user). Type V(openstack).
-        type: str
-      application_credential_secret:
-        description: Secret of the application credential. Type V(openstack).
-        type: str
-      project_name:
-        description: Name of the project. Type V(openstack).
-        type: str
-      project_id:
-        description: Id of the project. Type V(openstack).
-        type: str
-      user_domain_name:
-        description: Name of the user's domain. Type V(openstack).
-        type: str
-      user_domain_id:
-        description: Id of the user's domain. Type V(openstack).
-        type: str
-      project_domain_name:
-        description: Name of the project's domain. Type V(openstack).
-        type: str
-      project_domain_id:
-        description: Id of the project's domain. Type V(openstack).
-        type: str
-      domain_name:
-        description: Name of the domain. Type V(openstack).
-        type: str
-      domain_id:
-        description: Id of the domain. Type V(openstack).
-        type: str
-      default_domain:
-        description: Domain to use where none is given. Type V(openstack).
-        type: str
-      region:
-        description: Region, for types V(openstack) and V(ec2).
-        type: str
-      availability:
-        description: Which endpoint of the service catalog to use. Type V(openstack).
-        type: str
-      access_key_id:
-        description: Access key of the source account. Type V(ec2).
-        type: str
-      secret_access_key:
-        description: Secret of O(secret.access_key_id). Type V(ec2).
-        type: str
-      target_access_key_id:
-        description: Access key of the account the cluster runs in. Type V(ec2).
-        type: str
-      target_secret_access_key:
-        description: Secret of O(secret.target_access_key_id). Type V(ec2).
-        type: str
-      smb_url:
-        description: Share that holds the disks, such as V(smb://server/share). Type V(hyperv).
-        type: str
-      smb_user:
-        description: User of the share, O(secret.user) when not given. Type V(hyperv).
-        type: str
-      smb_password:
-        description: Password of the share, O(secret.password) when not given. Type V(hyperv).
-        type: str
-  secret_name:
-    description:
-      - Name of an existing Secret in O(namespace) that holds the credentials in MTV's own keys; or with O(secret), of the Secret to keep
-        them in.
-    type: str
-  settings:
-    description:
-      - Settings of the provider in MTV's own spelling, such as V(vddkInitImage), V(sdkEndpoint) and V(esxiCloneMethod) for type V(vsphere),
-        V(applianceManagement) for V(ova), V(target-az) for V(ec2), V(managementType) for V(hyperv).
-      - Settings not given stay as they are; an empty value (V(null)) removes one.
-    type: dict
+notes:
+  - What does not fit together is refused before anything is written - a URL that is none of the type, options of O(secret) that the type or
+    O(secret.auth_type) does not use or misses, half of a pair, O(secret.insecure_skip_verify=true) beside certificates.
 seealso:
   - module: vmshift.mtv.provider_info
   - module: vmshift.mtv.inventory_info
+  - module: vmshift.mtv.host
 """
 
 EXAMPLES = r"""
@@ -154,6 +54,63 @@ EXAMPLES = r"""
     namespace: openshift-mtv
     type: ova
     url: nfs.example.com:/exports/appliances
+
+- name: Migrate from a vCenter whose certificate was looked at in vSphere
+  vmshift.mtv.provider:
+    name: vcenter
+    namespace: openshift-mtv
+    type: vsphere
+    url: https://vcenter.example.com/sdk
+    secret:
+      user: migration@vsphere.local
+      password: "{{ vcenter_password }}"
+      ca_fingerprint: 5C:E2:98:0D:2B:3E:9A:51:77:C4:04:1F:BA:6D:90:0E:5F:21:33:A8
+    settings:
+      vddkInitImage: registry.example.com/vddk:8.0.3
+      useVddkAioOptimization: true
+
+- name: Migrate from OpenStack with an application credential
+  vmshift.mtv.provider:
+    name: openstack
+    namespace: openshift-mtv
+    type: openstack
+    url: https://keystone.example.com:5000/v3
+    secret:
+      auth_type: applicationcredential
+      application_credential_id: "{{ credential_id }}"
+      application_credential_secret: "{{ credential_secret }}"
+      region: RegionOne
+      ca_cert_file: /etc/pki/openstack-ca.pem
+
+- name: Migrate from Amazon EC2
+  vmshift.mtv.provider:
+    name: ec2
+    namespace: openshift-mtv
+    type: ec2
+    secret:
+      region: eu-central-1
+      access_key_id: "{{ source_key_id }}"
+      secret_access_key: "{{ source_key }}"
+      target_access_key_id: "{{ target_key_id }}"
+      target_secret_access_key: "{{ target_key }}"
+    settings:
+      target-az: eu-central-1a
+      target-region: eu-central-1
+
+- name: Migrate from Hyper-V
+  vmshift.mtv.provider:
+    name: hyperv
+    namespace: openshift-mtv
+    type: hyperv
+    url: hyperv1.example.com
+    secret:
+      user: Administrator
+      password: "{{ hyperv_password }}"
+      smb_url: smb://hyperv1.example.com/vms
+      insecure_skip_verify: true
+    settings:
+      managementType: standalone
+      winrmPort: 5986
 
 - name: Migrate from another OpenShift cluster
   vmshift.mtv.provider:
@@ -228,11 +185,15 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, ClusterError, TalkError, reporting, run_module
+from ansible_collections.vmshift.mtv.plugins.module_utils import owned_secrets
+from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, TalkError, reporting, run_module
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
+    CA_OPTION,
     CREDENTIALS,
     INSECURE_OPTION,
     INVENTORY_CREATED,
+    OPENSTACK_AVAILABILITIES,
+    OPENSTACK_LOGINS,
     PROVIDER_TYPES,
     blocked,
     conditions_of,
@@ -241,14 +202,22 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
 )
 from ansible_collections.vmshift.mtv.plugins.module_utils.options import OBJECT, WAIT
 from ansible_collections.vmshift.mtv.plugins.module_utils.provider_definition import (
-    secret_keys_missing,
     secret_manifest,
     secret_problems,
+    secret_warnings,
     settings_of,
     settings_problems,
+    settings_warnings,
     url_problems,
 )
-from ansible_collections.vmshift.mtv.plugins.module_utils.resources import Result, add_owner, ensure_absent, ensure_present, get
+from ansible_collections.vmshift.mtv.plugins.module_utils.provider_needs import (
+    check_secret,
+    fetched_certificate,
+    own_secret_name,
+    refuse_too_new,
+    with_certificates,
+)
+from ansible_collections.vmshift.mtv.plugins.module_utils.resources import Result, ensure_absent, ensure_present, get
 from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import WaitError, target_of, wait_gone, wait_ready
 
 _HIDDEN_OPTIONS = {
@@ -265,8 +234,11 @@ _OLD_VERDICT_SECONDS = 20
 
 def secret_spec() -> dict[str, Any]:
     options = {c.option: {"type": "str", "no_log": c.option in _HIDDEN_OPTIONS} for keys in CREDENTIALS.values() for c in keys}
-    options["auth_type"]["choices"] = ["password", "token", "applicationcredential"]
+    options["auth_type"]["choices"] = list(OPENSTACK_LOGINS)
+    options["availability"]["choices"] = list(OPENSTACK_AVAILABILITIES)
     options[INSECURE_OPTION] = {"type": "bool", "default": False}
+    options["ca_cert_file"] = {"type": "path"}
+    options["ca_fingerprint"] = {"type": "str"}
     return options
 
 
@@ -290,66 +262,38 @@ def check(params: Mapping[str, Any], current: Mapping[str, Any] | None, cluster:
             f"type: the provider {params['namespace']}/{params['name']} does not exist yet; give one of {', '.join(PROVIDER_TYPES)}."
         )
     url = spec.get("url", "") if params["url"] is None else params["url"]
-    problems = url_problems(type, url)
-    if params["secret"]:
+    problems = url_problems(type, url) + settings_problems(type, params["settings"] or {})
+    if params["secret"] and type == "openshift" and not url:
+        problems.append("secret: without a url the provider is the cluster that MTV runs on, which needs no credentials.")
+    elif params["secret"]:
         problems += secret_problems(type, params["secret"])
     elif not params["secret_name"] and not current and (type != "openshift" or url) and type != "ova":
-        needed = [c.option for c in CREDENTIALS[type] if c.required]
+        needed = [c.option for c in CREDENTIALS[type] if c.required] or ["user, password and more"]
         problems.append(f"secret: a provider of type {type} needs credentials: give secret ({', '.join(needed)}) or secret_name.")
     if type == "ova" and spec.get("type") == "ova" and url != spec.get("url"):
         problems.append(f"url: MTV does not let the url of an OVA provider change (it is {spec.get('url')!r}); remove the provider first.")
     if problems:
         raise TalkError(" ".join(problems))
-    for problem in settings_problems(type, params["settings"] or {}):
+    for problem in settings_warnings(type, params["settings"] or {}) + secret_warnings(type, params["secret"] or {}):
         cluster.warn(problem)
     return type, url
 
 
-def check_secret(cluster: Cluster, params: Mapping[str, Any], type: str, check_mode: bool) -> None:
-    """An absent Secret leaves a Provider without any status, so it is looked for first."""
-    where = f"{params['namespace']}/{params['secret_name']}"
-    found = get(cluster, "Secret", params["namespace"], params["secret_name"])
-    missing = secret_keys_missing(type, found.get("data") or {}) if found else []
-    if found and not missing:
-        return
-    problem = (
-        f"secret_name: the Secret {where} has no {', '.join(missing)}, which a provider of type {type} needs."
-        if found
-        else f"secret_name: the Secret {where} does not exist."
-    )
-    if not check_mode:
-        raise TalkError(problem)
-    cluster.warn(problem)
-
-
-def own_secret_name(cluster: Cluster, params: Mapping[str, Any], current: Mapping[str, Any] | None) -> str:
-    """Where given credentials are kept: secret_name, else the Secret that belongs to the provider, else one of the provider's name."""
-    if params["secret_name"]:
-        return params["secret_name"]
-    secret = owned_secret(cluster, current) if current else None
-    return secret["metadata"]["name"] if secret else params["name"]
-
-
-def owned_secret(cluster: Cluster, provider: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The Secret the provider refers to, if it belongs to it alone."""
-    reference = (provider.get("spec") or {}).get("secret") or {}
-    if not reference.get("name"):
-        return None
-    secret = get(cluster, "Secret", reference.get("namespace") or provider["metadata"]["namespace"], reference["name"])
-    owners = ((secret or {}).get("metadata") or {}).get("ownerReferences") or []
-    return secret if [o.get("uid") for o in owners] == [provider["metadata"]["uid"]] else None
-
-
 def present(module: AnsibleModule, cluster: Cluster) -> dict[str, Any]:
-    params, check_mode = module.params, module.check_mode
+    params, check_mode = dict(module.params), module.check_mode
+    if params["secret"]:
+        params["secret"] = with_certificates(params["secret"])
     current = get(cluster, "Provider", params["namespace"], params["name"])
     type, url = check(params, current, cluster)
+    refuse_too_new(cluster, params, current)
     credentials = params["secret"]
     if credentials is None and type == "ova" and not params["secret_name"] and not current:
         credentials = {}  # an OVA provider needs a Secret too, but nothing that only the user knows
     secret: Result | None = None
     if credentials is not None:
         secret_name: str | None = own_secret_name(cluster, params, current)
+        if credentials.get("ca_fingerprint"):
+            credentials = {**credentials, CA_OPTION: fetched_certificate(cluster, params, current, type, url, secret_name or "")}
         if not current:
             # What admission has against the Provider is heard before its Secret is made.
             ensure_present(cluster, provider_manifest(params, secret_name), check_mode=True)
@@ -357,9 +301,12 @@ def present(module: AnsibleModule, cluster: Cluster) -> dict[str, Any]:
         secret = ensure_present(cluster, manifest, check_mode=check_mode)
     elif params["secret_name"]:
         secret_name = params["secret_name"]
-        check_secret(cluster, params, type, check_mode)
+        check_secret(cluster, {"namespace": params["namespace"], "name": params["secret_name"]}, type, check_mode)
     else:
         secret_name = None if current else ""
+        reference = ((current or {}).get("spec") or {}).get("secret") or {}
+        if current and type != current["spec"].get("type") and reference.get("name"):
+            check_secret(cluster, {"namespace": params["namespace"], **reference}, type, check_mode)
     provider = ensure_present(cluster, provider_manifest(params, secret_name), check_mode=check_mode)
     return finish(module, cluster, current, provider, secret)
 
@@ -372,12 +319,10 @@ def finish(
     changed = provider.changed or bool(secret and secret.changed)
     version = ""
     if secret and secret.object:
-        owners = secret.object["metadata"].get("ownerReferences") or []
-        if not any(o.get("uid") == found["metadata"].get("uid") for o in owners):
-            changed = True
-            if not module.check_mode:
-                secret = secret._replace(object=add_owner(cluster, secret.object, found))
-        if secret.changed and current and secret.object:
+        rotated = secret.changed and current
+        secret = owned_secrets.give_to(cluster, secret, found, module.check_mode)
+        changed = changed or secret.changed
+        if rotated and secret.object:
             version = secret.object["metadata"].get("resourceVersion", "")
     result = {"changed": changed, "diff": diff_of(provider, secret), "provider": found}
     if module.params["wait"] and not module.check_mode:
@@ -420,24 +365,15 @@ def wait_connected(
 def absent(module: AnsibleModule, cluster: Cluster) -> dict[str, Any]:
     params, check_mode = module.params, module.check_mode
     current = get(cluster, "Provider", params["namespace"], params["name"])
-    owned = owned_secret(cluster, current) if current else None
-    secret = None
-    if owned:
-        # Looked at before the Provider goes, because the garbage collector may be faster than this module.
-        meta = owned["metadata"]
-        secret = ensure_absent(cluster, "Secret", meta["namespace"], meta["name"], check_mode=True, ask_server=False)
+    owned = owned_secrets.owned_secret(cluster, current) if current else None
+    secret = owned_secrets.predicted_removal(cluster, owned)
     provider = ensure_absent(cluster, "Provider", params["namespace"], params["name"], check_mode=check_mode)
     result = {"changed": provider.changed, "diff": diff_of(provider, secret), "provider": None}
     if current and not check_mode:
         if params["wait"]:
             with reporting(**result):
                 wait_gone(cluster, [target_of(current)], timeout=params["wait_timeout"])
-        if owned:
-            try:
-                ensure_absent(cluster, "Secret", meta["namespace"], meta["name"])
-            except ClusterError as error:
-                if error.status != 403:  # not allowed here; then it is left to the garbage collector
-                    raise
+        owned_secrets.remove(cluster, owned)
     return result
 
 
@@ -454,7 +390,12 @@ def main() -> None:
             **WAIT,
             "type": {"type": "str", "choices": list(PROVIDER_TYPES)},
             "url": {"type": "str"},
-            "secret": {"type": "dict", "options": secret_spec(), "no_log": False},
+            "secret": {
+                "type": "dict",
+                "options": secret_spec(),
+                "no_log": False,
+                "mutually_exclusive": [("ca_cert", "ca_cert_file", "ca_fingerprint")],
+            },
             "secret_name": {"type": "str", "no_log": False},
             "settings": {"type": "dict"},
         },

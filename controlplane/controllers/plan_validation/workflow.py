@@ -6,13 +6,13 @@ from typing import Any
 
 from ansible_collections.vmshift.mtv.controlplane.controllers import conversion_tools
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import CRITICAL
-from ansible_collections.vmshift.mtv.controlplane.controllers.image_reference import is_image_reference
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation import vms
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.destination import has_service_account
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.sources import SOURCES
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.subject import Subject
 from ansible_collections.vmshift.mtv.controlplane.controllers.references import is_set, text
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import READY, is_true
+from ansible_collections.vmshift.mtv.plugins.module_utils.image_reference import is_image_reference
 
 Object = dict[str, Any]
 

@@ -170,6 +170,7 @@ class Plane:
         self.inventory: dict[str, Any] = {}
         self._run(self._open(state))
         self.kubeconfig = str(state.kubeconfig)
+        self.state = state
 
     async def _open(self, state: State) -> None:
         state.prepare()
@@ -178,7 +179,8 @@ class Plane:
         tokens = Tokens(self.api, state)
         app = http.build_app(self.api, tokens=tokens, pod_log=lambda *_unused: None, service_proxy={"forklift-inventory": self._inventory})
         _runner, port = await http.start(app, pki.ensure_pki(state), "127.0.0.1", 0)
-        pki.write_kubeconfig(state, f"https://127.0.0.1:{port}", tokens.admin)
+        self.url = f"https://127.0.0.1:{port}"
+        pki.write_kubeconfig(state, self.url, tokens.admin)
 
     async def _inventory(self, request: web.Request, path: str) -> web.Response:
         found = self.inventory.get(path.strip("/"), (404, {}))

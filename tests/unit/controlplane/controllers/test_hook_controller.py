@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.vmshift.mtv.controlplane.controllers.hook import HookReconciler
-from ansible_collections.vmshift.mtv.controlplane.controllers.image_reference import is_image_reference
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan import PlanReconciler
+from ansible_collections.vmshift.mtv.plugins.module_utils.image_reference import is_image_reference
 
 READY = {"type": "Ready", "status": "True", "category": "Required", "message": "The hook is ready."}
 AAP = {"jobTemplateId": 1, "url": "https://aap.example.com", "tokenSecret": {"name": "t"}}

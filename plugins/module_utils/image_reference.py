@@ -1,3 +1,6 @@
+# Copyright (c) 2026, vmshift contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """References to container images, as container engines read them: [registry[:port]/]path[:tag][@digest]."""
 
 from __future__ import annotations
