@@ -15,7 +15,7 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
 from ansible_collections.vmshift.mtv.controlplane.apiserver.auth import Tokens
 from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Registry
 from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Store
-from ansible_collections.vmshift.mtv.controlplane.cluster import pods
+from ansible_collections.vmshift.mtv.controlplane.cluster import pod_ports, pods
 from ansible_collections.vmshift.mtv.controlplane.context import Context
 from ansible_collections.vmshift.mtv.controlplane.controllers.admission import webhooks
 from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Manager
@@ -84,6 +84,7 @@ class ControlPlane:
             tokens=self.tokens,
             pod_log=lambda pod, container: pods.log_path(self.state, pod, container),
             service_proxy={"forklift-inventory": proxy_handler(self.inventory, self.tokens, self.api)},
+            pod_port=lambda pod, port, path: pod_ports.answer(self.state, pod, port, path),
         )
         port = await self._open(app, port, last.get("server", 0))
         inventory_app = build_inventory_app(self.inventory, self.tokens, self.api)

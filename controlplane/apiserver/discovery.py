@@ -13,7 +13,7 @@ _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "updat
 _PROXY_VERBS = ["create", "delete", "get", "patch", "update"]
 # Subresources beside status: resource -> (name, kind, verbs, group and version of the kind when another)
 SUBRESOURCES: dict[str, tuple[tuple[str, str, list[str], str], ...]] = {
-    "pods": (("log", "Pod", ["get"], ""),),
+    "pods": (("log", "Pod", ["get"], ""), ("proxy", "PodProxyOptions", ["get"], "")),
     "services": (("proxy", "ServiceProxyOptions", _PROXY_VERBS, ""),),
     "serviceaccounts": (("token", "TokenRequest", ["create"], "authentication.k8s.io/v1"),),
 }

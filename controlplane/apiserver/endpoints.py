@@ -25,6 +25,7 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver.watch import Wakeups
 
 Object = dict[str, Any]
 ServiceHandler = Callable[[web.Request, str], Awaitable[web.StreamResponse]]
+PodPort = Callable[[Object, int, str], "str | None"]  # (pod, port, path) -> the text that is answered there, None when nothing listens
 
 _PROPAGATIONS = ("Background", "Foreground", "Orphan")
 _ORPHANED_BY_DEFAULT = "jobs.batch"
@@ -39,6 +40,7 @@ class Parts:
     wakeups: Wakeups
     pod_log: pod_logs.PodLog
     service_proxy: Mapping[str, ServiceHandler]
+    pod_port: PodPort
 
 
 @dataclass(frozen=True)
@@ -284,6 +286,18 @@ async def proxy_to_service(call: Call) -> web.StreamResponse:
     return await handler(call.request, target.rest)
 
 
+async def proxy_to_pod(call: Call) -> web.StreamResponse:
+    """What a pod answers on a port ("NAME:PORT"; the scheme may stand before it)."""
+    target = call.target
+    parts = target.name.removeprefix("http:").removeprefix("https:").split(":")
+    pod = call.api.get(target.kind, target.namespace, parts[0])
+    port = int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 80
+    text = call.parts.pod_port(pod, port, target.rest)
+    if text is None:
+        raise ApiError(503, "ServiceUnavailable", f"error trying to reach service: port {port} of the pod refuses the connection")
+    return web.Response(text=text)
+
+
 def method_not_allowed() -> ApiError:
     return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
@@ -293,6 +307,7 @@ _OBJECT: dict[str, Endpoint] = {"GET": get, "PUT": update, "PATCH": patch, "DELE
 _STATUS: dict[str, Endpoint] = {"GET": get, "PUT": update, "PATCH": patch}
 _SUBRESOURCES: dict[tuple[str, str], dict[str, Endpoint]] = {
     ("pods", "log"): {"GET": pod_log},
+    ("pods", "proxy"): {"GET": proxy_to_pod},
     ("serviceaccounts", "token"): {"POST": create_token},
     ("services", "proxy"): dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"), proxy_to_service),
 }

@@ -12,7 +12,7 @@ from aiohttp import web
 from ansible_collections.vmshift.mtv.controlplane.apiserver import discovery, endpoints, incoming, openapi
 from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
 from ansible_collections.vmshift.mtv.controlplane.apiserver.auth import Tokens
-from ansible_collections.vmshift.mtv.controlplane.apiserver.endpoints import Call, Parts, ServiceHandler
+from ansible_collections.vmshift.mtv.controlplane.apiserver.endpoints import Call, Parts, PodPort, ServiceHandler
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.apiserver.pki import Pki
 from ansible_collections.vmshift.mtv.controlplane.apiserver.pod_logs import PodLog
@@ -31,9 +31,19 @@ _PUBLIC = frozenset(("/healthz", "/readyz", "/livez", "/version"))
 _IMMUTABLE = {"Cache-Control": "public, immutable, max-age=31536000"}
 
 
-def build_app(api: Api, *, tokens: Tokens, pod_log: PodLog, service_proxy: Mapping[str, ServiceHandler] | None = None) -> web.Application:
-    """The whole API as an application. `pod_log` finds the log file of a container; `service_proxy` what is behind Services."""
-    server = _Server(Parts(api, tokens, Wakeups(api.store), pod_log, service_proxy or {}))
+def build_app(
+    api: Api,
+    *,
+    tokens: Tokens,
+    pod_log: PodLog,
+    service_proxy: Mapping[str, ServiceHandler] | None = None,
+    pod_port: PodPort = lambda _pod, _port, _path: None,
+) -> web.Application:
+    """The whole API as an application.
+
+    `pod_log` finds the log file of a container, `service_proxy` what is behind Services, `pod_port` what pods answer on their ports.
+    """
+    server = _Server(Parts(api, tokens, Wakeups(api.store), pod_log, service_proxy or {}, pod_port))
     app = web.Application(middlewares=[_refusals_as_status], client_max_size=_LARGEST_BODY)
     app.router.add_route("*", "/{path:.*}", server.handle)
     return app

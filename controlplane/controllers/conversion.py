@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from ansible_collections.vmshift.mtv.controlplane.blocking import in_thread
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import ADVISORY, CRITICAL, REQUIRED, Conditions, now
 from ansible_collections.vmshift.mtv.controlplane.controllers.reporting import report
 from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Reconciler
-from ansible_collections.vmshift.mtv.controlplane.migration import conversions, labels
-from ansible_collections.vmshift.mtv.controlplane.migration.settings import settings
+from ansible_collections.vmshift.mtv.controlplane.migration import conversions, destination, labels
+from ansible_collections.vmshift.mtv.controlplane.migration.settings import Settings, settings
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources import SourceError
 
 if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.blocking import Bridge, Objects
     from ansible_collections.vmshift.mtv.controlplane.context import Context
 
+log = logging.getLogger(__name__)
+
 Object = dict[str, Any]
+T = TypeVar("T")
 
 PENDING_TIMEOUT = 300.0  # seconds a pod may take to start
 SOON, POLL = 0.05, 3.0
@@ -56,37 +63,38 @@ class ConversionReconciler(Reconciler):
         if status.get("phase") in (SUCCEEDED, FAILED, CANCELED):
             return None
         conditions = Conditions(status.get("conditions") or ())
-        if not status.get("stage"):
-            self._validate(conversion, conditions)
-            if conditions.blocked:
-                report(self.context.api, conversion, conditions, "conversion")
-                return POLL
-        return self._follow(conversion, conditions)
+        try:
+            if not status.get("stage"):
+                await self._there(conversion, lambda there: _validate(conversion, conditions, there))
+                if conditions.blocked:
+                    report(self.context.api, conversion, conditions, "conversion")
+                    return POLL
+            chosen = settings(self.context.api, self.context.namespace)
+            pod = await self._there(conversion, lambda there: _pod(conversion, there, chosen))
+        except SourceError as error:
+            log.info("Conversion %s waits: %s", name, error.message)
+            return POLL
+        return self._follow(conversion, conditions, pod)
 
-    def _validate(self, conversion: Object, conditions: Conditions) -> None:
-        spec = conversion["spec"]
-        secret = (spec.get("connection") or {}).get("secret") or {}
-        problems = (
-            ("TypeNotValid", spec["type"] != conversions.REMOTE, f"Conversions of type `{spec['type']}` are not available here."),
-            ("TargetNamespaceNotSet", not spec.get("targetNamespace"), "The target namespace is not set."),
-            ("VMNotSet", not (spec["vm"].get("id") or spec["vm"].get("name")), "The VM is not set."),
-            ("DisksNotSet", not spec.get("disks"), "The disks are not set."),
-            ("ConnectionNotSet", not secret.get("name"), "The connection secret is not set."),
-        )
-        for type, wrong, message in problems:
-            if wrong:
-                conditions.set(type, CRITICAL, message, reason="NotSet" if type != "TypeNotValid" else "NotSupported")
-        if secret.get("name") and not self.context.api.find("Secret", secret.get("namespace"), secret["name"]):
-            conditions.set("ConnectionSecretNotSet", CRITICAL, "The connection secret was not found.", reason="NotFound")
+    async def _there(self, conversion: Object, work: Callable[[Objects], T]) -> T:
+        """Work on the objects of the cluster that the guest goes to."""
+        reference = conversion["spec"].get("destination") or {}
+        provider = self.context.api.find("Provider", reference.get("namespace"), reference.get("name", ""))
 
-    def _follow(self, conversion: Object, conditions: Conditions) -> float | None:
+        def go(bridge: Bridge) -> T:
+            if provider is None:
+                return work(bridge)
+            with destination.opened(bridge, self.context.state, provider) as there:
+                return work(there.objects)
+
+        return await in_thread(self.context.api, go)
+
+    def _follow(self, conversion: Object, conditions: Conditions, pod: Object | None) -> float | None:
         """One stage further, when the pod has come that far; a stage a look, so that each can be seen."""
-        stage, pod = (conversion.get("status") or {}).get("stage"), self._pod(conversion)
-        if pod is None and stage:
+        stage = (conversion.get("status") or {}).get("stage")
+        if pod is None:
             self._end(conversion, conditions, FAILED, "conversion pod not found")
             return None
-        if pod is None:
-            pod = self.context.api.create(conversions.pod(conversion, settings(self.context)))
         phase = pod.get("status", {}).get("phase", "Pending")
         following = _stage_after(stage, phase)
         if following:
@@ -101,10 +109,6 @@ class ConversionReconciler(Reconciler):
         conditions.keep("Advisory")
         report(self.context.api, conversion, conditions, "conversion")
         return POLL
-
-    def _pod(self, conversion: Object) -> Object | None:
-        found = self.context.api.list("Pod", conversion["spec"]["targetNamespace"], conversions.pod_labels(conversion))
-        return found[0] if found else None
 
     def _age(self, pod: Object) -> float:
         """Seconds; a control plane that was down for long first gives the pod its chance."""
@@ -136,11 +140,36 @@ class ConversionReconciler(Reconciler):
         report(self.context.api, conversion, conditions, "conversion", fields)
 
     def _delete_orphans(self, name: str) -> None:
-        """Pods of a Conversion that is gone. They cannot have it for an owner: it may live in another namespace."""
+        """Pods of a Conversion that is gone. They cannot have it for an owner: it may live in another namespace, or cluster."""
         names = {c["metadata"]["name"] for c in self.context.api.list("Conversion")}
         for pod in self.context.api.list("Pod", None, {labels.CONVERSION: name}):
-            if name not in names:
+            if name not in names and labels.origin(pod) is None:
                 self.context.api.delete("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"])
+
+
+def _validate(conversion: Object, conditions: Conditions, there: Objects) -> None:
+    spec = conversion["spec"]
+    secret = (spec.get("connection") or {}).get("secret") or {}
+    problems = (
+        ("TypeNotValid", spec["type"] != conversions.REMOTE, f"Conversions of type `{spec['type']}` are not available here."),
+        ("TargetNamespaceNotSet", not spec.get("targetNamespace"), "The target namespace is not set."),
+        ("VMNotSet", not (spec["vm"].get("id") or spec["vm"].get("name")), "The VM is not set."),
+        ("DisksNotSet", not spec.get("disks"), "The disks are not set."),
+        ("ConnectionNotSet", not secret.get("name"), "The connection secret is not set."),
+    )
+    for type, wrong, message in problems:
+        if wrong:
+            conditions.set(type, CRITICAL, message, reason="NotSet" if type != "TypeNotValid" else "NotSupported")
+    if secret.get("name") and not there.find("Secret", secret.get("namespace"), secret["name"]):
+        conditions.set("ConnectionSecretNotSet", CRITICAL, "The connection secret was not found.", reason="NotFound")
+
+
+def _pod(conversion: Object, there: Objects, chosen: Settings) -> Object | None:
+    """The pod; made before the first stage, and never again when it has gone."""
+    found = there.list("Pod", conversion["spec"]["targetNamespace"], conversions.pod_labels(conversion))
+    if found or (conversion.get("status") or {}).get("stage"):
+        return found[0] if found else None
+    return there.create(conversions.pod(conversion, chosen))
 
 
 def _stage_after(stage: str | None, phase: str) -> str | None:

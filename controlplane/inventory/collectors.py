@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import json
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
 
+from ansible_collections.vmshift.mtv.controlplane.cluster_client import ClusterClient
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import AUTH, CONNECTION, DATA, Collected, SourceError, openshift, ova
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.exports import local_folder
 
@@ -35,14 +33,6 @@ def collector(provider: Object, secret: Object | None) -> Collector:
     if kind not in _COLLECTORS:
         raise SourceError(f"providers of type {kind!r} cannot be read by this control plane, only {', '.join(sorted(_COLLECTORS))}", DATA)
     return _COLLECTORS[kind](provider["spec"].get("url", ""), secret or {})
-
-
-def secret_text(secret: Object, key: str) -> str:
-    """One value of a Secret, "" when it is absent or not text."""
-    try:
-        return base64.b64decode((secret.get("data") or {}).get(key) or "", validate=True).decode().strip()
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
 
 
 class OvaCollector:
@@ -81,46 +71,23 @@ class ClusterCollector:
     """Another cluster, by URL and token."""
 
     refresh_every = 30.0
-    deadline = 30.0  # seconds for one request
     page = 500
 
     def __init__(self, url: str, secret: Object) -> None:
-        self._url = url.rstrip("/")
-        self._secret = secret
+        self._client = ClusterClient(url, secret)
+        self._url = self._client.url
 
     async def test(self) -> None:
-        async with self._session() as session:
+        async with self._client.session() as session:
             await self._get(session, openshift.COLLECTIONS["namespaces"].path, {"limit": "1"})
 
     async def collect(self) -> Collected:
-        async with self._session() as session:
+        async with self._client.session() as session:
             instances = await self._list(session, openshift.INSTANCES)
             return Collected({
                 name: openshift.items(collection, await self._list(session, collection), instances if name == "vms" else ())
                 for name, collection in openshift.COLLECTIONS.items()
             })  # fmt: skip
-
-    @asynccontextmanager
-    async def _session(self) -> AsyncIterator[aiohttp.ClientSession]:
-        headers = {"Authorization": f"Bearer {secret_text(self._secret, 'token')}", "Accept": "application/json"}
-        connector = aiohttp.TCPConnector(ssl=self._tls())
-        async with aiohttp.ClientSession(headers=headers, connector=connector, timeout=aiohttp.ClientTimeout(self.deadline)) as session:
-            yield session
-
-    def _tls(self) -> ssl.SSLContext | bool:
-        if secret_text(self._secret, "insecureSkipVerify").lower() in ("true", "1", "t"):
-            return False
-        authority = secret_text(self._secret, "ca.crt") or secret_text(self._secret, "cacert")
-        if not authority:
-            return True
-        try:
-            context = ssl.create_default_context(cadata=authority)
-            context.verify_flags |= (
-                ssl.VERIFY_X509_PARTIAL_CHAIN
-            )  # as MTV, which trusts the server's own certificate, too, when it is given
-            return context
-        except (ssl.SSLError, ValueError):
-            raise SourceError(f"the CA certificate for {self._url} in the provider's Secret is not a PEM certificate", DATA) from None
 
     async def _list(self, session: aiohttp.ClientSession, collection: openshift.Collection) -> list[Object]:
         """All objects; none when the cluster does not have the kind."""
@@ -137,28 +104,16 @@ class ClusterCollector:
             query["continue"] = token
 
     async def _get(self, session: aiohttp.ClientSession, path: str, query: dict[str, str]) -> Object | None:
+        reply = await self._client.exchange(session, "GET", path, query=query)
+        if reply.status == 404:
+            return None
+        what = path.rpartition("/")[2]
+        if reply.status == 403:
+            raise SourceError(f"the token of the provider's Secret may not list {what} on {self._url}", AUTH)
+        if reply.status != 200:
+            raise SourceError(f"{self._url} answers {reply.status} {reply.phrase} to a list of {what}", CONNECTION)
         try:
-            async with session.get(self._url + path, params=query) as reply:
-                if reply.status == 404:
-                    return None
-                if reply.status == 401:
-                    raise SourceError(f"{self._url} does not accept the token of the provider's Secret", AUTH)
-                if reply.status == 403:
-                    raise SourceError(f"the token of the provider's Secret may not list {path.rpartition('/')[2]} on {self._url}", AUTH)
-                if reply.status != 200:
-                    raise SourceError(
-                        f"{self._url} answers {reply.status} {reply.reason} to a list of {path.rpartition('/')[2]}", CONNECTION
-                    )
-                answer = await reply.json(content_type=None)
-        except TimeoutError:
-            raise SourceError(f"{self._url} did not answer within {self.deadline:.0f} s", CONNECTION) from None
-        except aiohttp.InvalidURL:
-            raise SourceError(f"{self._url!r} is not a URL of an API server, like https://api.example.com:6443", DATA) from None
-        except aiohttp.ClientConnectorCertificateError as error:
-            reason = getattr(error.certificate_error, "verify_message", "") or "certificate not trusted"
-            raise SourceError(f"the certificate of {self._url} cannot be verified: {reason}", CONNECTION) from None
-        except aiohttp.ClientError as error:
-            raise SourceError(f"{self._url} cannot be reached: {error}", CONNECTION) from None
+            answer = json.loads(reply.text)
         except ValueError:
             raise SourceError(f"{self._url} is not an API server of Kubernetes: its answer is not JSON", DATA) from None
         if not isinstance(answer, dict):

@@ -115,10 +115,10 @@ class Snapshot(ProviderInventory):
             if name == "vms":
                 self._validate(new[id])
                 changes.append((name, new[id]))
-        self._items[name] = new
-        self._named[name] = {}
+        named: dict[str, list[Object]] = {}
         for item in new.values():
-            self._named[name].setdefault(item["name"], []).append(item)
+            named.setdefault(item["name"], []).append(item)
+        self._items[name], self._named[name] = new, named  # whole: other threads look things up
         if name == "vms":
             self._revisions = {id: revision for id, revision in self._revisions.items() if id in new}
         if name != "vms" or old.keys() - new.keys():

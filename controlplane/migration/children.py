@@ -13,7 +13,7 @@ from ansible_collections.vmshift.mtv.controlplane.migration import labels
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError
 
 if TYPE_CHECKING:
-    from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+    from ansible_collections.vmshift.mtv.controlplane.blocking import Objects
     from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
 
 Object = dict[str, Any]
@@ -21,12 +21,12 @@ Object = dict[str, Any]
 ALREADY_EXISTS = "AlreadyExists"
 
 
-def present(api: Api, kind: str, namespace: str | None, wanted: dict[str, str]) -> Object | None:
+def present(api: Objects, kind: str, namespace: str | None, wanted: dict[str, str]) -> Object | None:
     """The first object with these labels that is not on its way out."""
     return next((obj for obj in api.list(kind, namespace, wanted) if "deletionTimestamp" not in obj["metadata"]), None)
 
 
-def ensure(api: Api, kind: str, namespace: str, wanted: dict[str, str], make: Callable[[], Object]) -> Object:
+def ensure(api: Objects, kind: str, namespace: str, wanted: dict[str, str], make: Callable[[], Object]) -> Object:
     """The object with these labels; made, with just these, when there is none. `make` returns it without metadata.labels and namespace."""
     found = present(api, kind, namespace, wanted)
     if found:
@@ -36,7 +36,7 @@ def ensure(api: Api, kind: str, namespace: str, wanted: dict[str, str], make: Ca
     return create(api, new)
 
 
-def create(api: Api, new: Object) -> Object:
+def create(api: Objects, new: Object) -> Object:
     """Create an object. Raises PhaseError when one of that name is there already and is somebody else's."""
     try:
         return api.create(new)
@@ -54,23 +54,23 @@ def secret(work: VmRun, purpose: str) -> Object:
     wanted = {**work.labels, purpose: "true"}
     data = work.run.source.secret_data(work, purpose)
     body: Object = {"apiVersion": "v1", "kind": "Secret", "metadata": {"generateName": work.child_name}, "type": "Opaque"}
-    return ensure(work.api, "Secret", work.namespace, wanted, lambda: {**body, **({"data": data} if data else {})})
+    return ensure(work.target, "Secret", work.namespace, wanted, lambda: {**body, **({"data": data} if data else {})})
 
 
 def config_map(work: VmRun) -> Object:
     body: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": work.child_name}}
-    return ensure(work.api, "ConfigMap", work.namespace, work.labels, lambda: body)
+    return ensure(work.target, "ConfigMap", work.namespace, work.labels, lambda: body)
 
 
 def claims(work: VmRun) -> dict[str, Object]:
     """Disk source -> PVC."""
-    found = work.api.list("PersistentVolumeClaim", work.namespace, work.labels)
+    found = work.target.list("PersistentVolumeClaim", work.namespace, work.labels)
     return {pvc["metadata"].get("annotations", {}).get(labels.DISK_SOURCE, ""): pvc for pvc in found}
 
 
 def data_volumes(work: VmRun) -> dict[str, Object]:
     """Disk source -> DataVolume."""
-    found = work.api.list("DataVolume", work.namespace, work.labels)
+    found = work.target.list("DataVolume", work.namespace, work.labels)
     return {volume["metadata"].get("annotations", {}).get(labels.DISK_SOURCE, ""): volume for volume in found}
 
 
@@ -90,7 +90,7 @@ def conversion(work: VmRun) -> Object | None:
 
 
 def conversion_pod(work: VmRun) -> Object | None:
-    found = work.api.list("Pod", work.namespace, {**work.labels, labels.APP: labels.VIRT_V2V})
+    found = work.target.list("Pod", work.namespace, {**work.labels, labels.APP: labels.VIRT_V2V})
     return found[0] if found else None
 
 

@@ -1,7 +1,8 @@
 """Taking away what runs made: of a VM tried again, canceled, succeeded or archived; of a plan that is gone (facts 3.10).
 
 Nothing that a VirtualMachine of a succeeded migration needs is ever touched. What a run made is known by its labels, in whatever
-namespace: the plan's target namespace may have been another one then.
+namespace: the plan's target namespace may have been another one then. `here` is the cluster that manages the migration, `there`
+the one that the VMs go to.
 """
 
 from __future__ import annotations
@@ -14,39 +15,40 @@ from ansible_collections.vmshift.mtv.controlplane.migration import labels
 from ansible_collections.vmshift.mtv.controlplane.migration.sources import ova_store
 
 if TYPE_CHECKING:
-    from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+    from ansible_collections.vmshift.mtv.controlplane.blocking import Objects
 
 Object = dict[str, Any]
 
 TARGET = ("VirtualMachine", "DataVolume", "PersistentVolumeClaim")
 HELPERS = ("Secret", "ConfigMap")
+CHILDREN = ("Pod", "DataVolume", "PersistentVolumeClaim", *HELPERS, "PersistentVolume")
 
 
-def after_success(api: Api, plan: Object, vm: Object) -> None:
+def after_success(here: Objects, there: Objects, plan: Object, vm: Object) -> None:
     """What nobody needs once the VM is there. The conversion's pod stays for its log, unless the plan says otherwise."""
     wanted = labels.of_vm(plan, vm["id"])
-    api.delete_all("Pod", None, {**wanted, labels.APP: labels.CONSUMER})
+    there.delete_all("Pod", None, {**wanted, labels.APP: labels.CONSUMER})
     if plan["spec"].get("deleteGuestConversionPod"):
-        _delete_conversions(api, plan, wanted)
+        _delete_conversions(here, there, plan, wanted)
     for kind in HELPERS:
-        api.delete_all(kind, None, wanted)
+        there.delete_all(kind, None, wanted)
 
 
-def of_vm(api: Api, plan: Object, vm: Object, *, succeeded: bool) -> bool:
+def of_vm(here: Objects, there: Objects, plan: Object, vm: Object, *, succeeded: bool) -> bool:
     """All that is left of a VM's runs; the target too when it did not succeed and the plan wants failed ones deleted.
 
     True when nothing is left; False while something is still on its way out: a pod may go on writing until then.
     """
     wanted = labels.of_vm(plan, vm["id"])
-    _delete_conversions(api, plan, wanted)
-    api.delete_all("Pod", None, wanted)
-    left = api.list("Pod", None, wanted)
+    _delete_conversions(here, there, plan, wanted)
+    there.delete_all("Pod", None, wanted)
+    left = there.list("Pod", None, wanted)
     if not succeeded and _deletes_failed(plan, vm):
         for kind in TARGET:
-            left += _delete_target(api, kind, wanted)
+            left += _delete_target(there, kind, wanted)
     for kind in HELPERS:
-        api.delete_all(kind, None, wanted)
-    left += ova_store.remove(api, plan, vm["id"])
+        there.delete_all(kind, None, wanted)
+    left += ova_store.remove(there, plan, vm["id"])
     return not left
 
 
@@ -54,32 +56,36 @@ def _deletes_failed(plan: Object, vm: Object) -> bool:
     return bool(plan["spec"].get("deleteVmOnFailMigration") or vm.get("deleteVmOnFailMigration"))
 
 
-def _delete_target(api: Api, kind: str, wanted: dict[str, str]) -> list[Object]:
+def _delete_target(there: Objects, kind: str, wanted: dict[str, str]) -> list[Object]:
     propagation = "Foreground" if kind == "VirtualMachine" else "Background"
-    for obj in api.list(kind, None, wanted):
-        _delete(api, obj, propagation)
-    return api.list(kind, None, wanted)
+    for obj in there.list(kind, None, wanted):
+        _delete(there, obj, propagation)
+    return there.list(kind, None, wanted)
 
 
-def _delete_conversions(api: Api, plan: Object, wanted: dict[str, str]) -> None:
+def _delete_conversions(here: Objects, there: Objects, plan: Object, wanted: dict[str, str]) -> None:
     """The Conversions and their pods."""
-    api.delete_all("Conversion", plan["metadata"]["namespace"], {**wanted, labels.APP: labels.VIRT_V2V})
-    api.delete_all("Pod", None, {**wanted, labels.APP: labels.VIRT_V2V})
+    here.delete_all("Conversion", plan["metadata"]["namespace"], {**wanted, labels.APP: labels.VIRT_V2V})
+    there.delete_all("Pod", None, {**wanted, labels.APP: labels.VIRT_V2V})
 
 
-def _delete(api: Api, obj: Object, propagation: str = "Background") -> None:
+def _delete(objects: Objects, obj: Object, propagation: str = "Background") -> None:
     meta = obj["metadata"]
     with suppress(NotFound):  # went together with its owner
-        api.delete(obj["kind"], meta.get("namespace"), meta["name"], propagation=propagation, uid=meta["uid"])
+        objects.delete(obj["kind"], meta.get("namespace"), meta["name"], propagation=propagation, uid=meta["uid"])
 
 
-def of_absent_plan(api: Api, namespace: str, name: str, *, except_uid: str = "") -> None:
-    """What plans of that name left behind, but for the plan of `except_uid`. Migrated VMs and their PVCs stay."""
-    wanted = labels.of_named_plan(namespace, name)
-    for kind in ("Conversion", "Pod", "DataVolume", "PersistentVolumeClaim", *HELPERS, "PersistentVolume"):
-        for obj in api.list(kind, None, wanted):
-            if obj["metadata"]["labels"].get(labels.PLAN) != except_uid and not _belongs_to_vm(obj):
-                _delete(api, obj)
+def of_absent_plan(here: Objects, there: Objects, namespace: str, name: str, *, except_uid: str = "") -> None:
+    """What plans of that name left behind, but for the plan of `except_uid`. Migrated VMs and their PVCs stay.
+
+    So does what the plans of another control plane, to which this cluster is a destination, have here.
+    """
+    wanted, origin = labels.of_named_plan(namespace, name), None if there is here else labels.identity(here)
+    left = [(here, obj) for obj in here.list("Conversion", None, wanted)]
+    left += [(there, obj) for kind in CHILDREN for obj in there.list(kind, None, wanted) if labels.origin(obj) == origin]
+    for objects, obj in left:
+        if obj["metadata"]["labels"].get(labels.PLAN) != except_uid and not _belongs_to_vm(obj):
+            _delete(objects, obj)
 
 
 def _belongs_to_vm(obj: Object) -> bool:

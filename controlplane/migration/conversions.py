@@ -54,7 +54,7 @@ def conversion(work: VmRun, wanted: Conversion, secret: str) -> Object:
             "targetNamespace": work.namespace,
             "disks": [_disk(index, claim) for index, claim in enumerate(children.claims_in_order(work))],
             "image": spec.get("virtV2vImage") or VIRT_V2V_IMAGE,
-            "localMigration": True,
+            "localMigration": work.run.target.is_host,
             "settings": wanted.settings,
             "podSettings": _pod_settings(work),
             "xfsCompatibility": bool(spec.get("xfsCompatibility")),

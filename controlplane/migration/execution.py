@@ -7,6 +7,7 @@ are found again by the next one.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
@@ -15,9 +16,10 @@ from ansible_collections.vmshift.mtv.controlplane.migration import cleanup, hist
 from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import COMPLETED, STARTED, lacking
 from ansible_collections.vmshift.mtv.controlplane.migration.phases import PHASES
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError, Run, VmRun
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources import CONNECTION, SourceError
 
 if TYPE_CHECKING:
-    from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+    from ansible_collections.vmshift.mtv.controlplane.blocking import Objects
     from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import Source
 
 log = logging.getLogger(__name__)
@@ -73,7 +75,8 @@ def not_served(run: Run) -> dict[str, list[str]]:
 
 def _begin(run: Run) -> None:
     _ensure_namespace(run)
-    cleanup.of_absent_plan(run.api, run.plan["metadata"]["namespace"], run.plan["metadata"]["name"], except_uid=run.plan["metadata"]["uid"])
+    meta = run.plan["metadata"]
+    cleanup.of_absent_plan(run.api, run.target.objects, meta["namespace"], meta["name"], except_uid=meta["uid"])
     old = {vm["id"]: vm for vm in run.vms if vm.get("id")}
     run.status["vms"] = [_fresh_or_kept(run, spec, old) for spec in run.spec["vms"]]
     run.status["started"] = now()
@@ -82,8 +85,9 @@ def _begin(run: Run) -> None:
 
 
 def _ensure_namespace(run: Run) -> None:
-    if run.api.find("Namespace", None, run.target_namespace) is None:
-        run.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": run.target_namespace}})
+    objects = run.target.objects
+    if objects.find("Namespace", None, run.target_namespace) is None:
+        objects.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": run.target_namespace}})
 
 
 def _fresh_or_kept(run: Run, spec: Object, old: dict[str, Object]) -> Object:
@@ -116,7 +120,7 @@ def _run(run: Run, vm: Object) -> None:
         _cancel(vm, "UserRequested", CANCELED_MESSAGE)
         vm["phase"] = COMPLETED
     elif vm["phase"] == COMPLETED:
-        _settle(vm, run.api, run.plan, run.source)
+        _settle(vm, run.api, run.target.objects, run.plan, run.source)
     else:
         source_vm = run.source.find({"id": vm["id"], "name": vm["name"]})
         if source_vm is None:
@@ -149,6 +153,11 @@ def _run_phase(work: VmRun) -> None:
         if error.code == 409:
             return  # somebody else changed it first: the next pass sees how
         pipeline.add_error(work.step, work.step.get("phase", ""), [error.message])
+    except SourceError as error:
+        if error.kind != CONNECTION:
+            pipeline.add_error(work.step, work.step.get("phase", ""), [error.message])
+        else:  # of the source or the destination, whose Provider tells that to its users
+            log.info("plan %s, VM %s, phase %s is tried again: %s", work.plan["metadata"]["name"], vm["name"], vm["phase"], error.message)
     except OSError:
         raise
     except Exception as error:
@@ -161,7 +170,7 @@ def _run_phase(work: VmRun) -> None:
         _fail(vm, vm["error"]["reasons"])
     elif vm["phase"] == COMPLETED:
         history.turn(vm, history.SUCCEEDED, "The VM migration has SUCCEEDED.")
-        cleanup.after_success(work.api, work.plan, vm)
+        cleanup.after_success(work.api, work.target, work.plan, vm)
         pipeline.complete(vm)
 
 
@@ -181,19 +190,32 @@ def _cancel(vm: Object, reason: str, message: str) -> None:
     pipeline.start(vm)
 
 
-def _settle(vm: Object, api: Api, plan: Object, source: Source | None) -> None:
+def _settle(vm: Object, here: Objects, there: Objects, plan: Object, source: Source | None) -> None:
     """A VM that failed or was canceled comes to its end; a canceled one leaves nothing and runs again where it ran."""
     if history.holds(vm, history.CANCELED):
-        _undo(vm, api, plan, source)
+        _undo(vm, here, there, plan, source)
     pipeline.complete(vm)
 
 
-def _undo(vm: Object, api: Api, plan: Object, source: Source | None) -> None:
+def _undo(vm: Object, here: Objects, there: Objects, plan: Object, source: Source | None) -> None:
     if vm.get("id"):
-        cleanup.of_vm(api, plan, vm, succeeded=False)
+        clear(vm, here, there, plan)
         if source and vm.get("restorePowerState") == "On" and (source_vm := source.find({"id": vm["id"]})):
-            source.power_on(source_vm)
+            _as_far_as_possible(vm, lambda: source.power_on(source_vm))
     pipeline.end_begun_steps(vm)
+
+
+def clear(vm: Object, here: Objects, there: Objects, plan: Object) -> None:
+    """Leave of a VM only what was migrated."""
+    _as_far_as_possible(vm, lambda: cleanup.of_vm(here, there, plan, vm, succeeded=history.holds(vm, history.SUCCEEDED)))
+
+
+def _as_far_as_possible(vm: Object, undo: Callable[[], Any]) -> None:
+    """A source or destination that cannot be reached does not keep a run from its end."""
+    try:
+        undo()
+    except SourceError as error:
+        log.warning("VM %s: not all that is left of it could be taken away: %s", vm["name"], error.message)
 
 
 # Ending
@@ -211,23 +233,23 @@ def _end(run: Run) -> None:
         history.turn(run.snapshot, history.CANCELED, "The plan execution has been CANCELED.")
 
 
-def cancel_all(api: Api, plan: Object, source: Source | None, snapshot: Object, *, reason: str, message: str) -> None:
+def cancel_all(here: Objects, there: Objects, plan: Object, source: Source | None, snapshot: Object, *, reason: str, message: str) -> None:
     """End a run from outside: its Migration is gone, or an object it runs with has become another one."""
     for vm in plan["status"]["migration"].get("vms") or ():
         if "completed" not in vm:
             if not history.holds(vm, history.FAILED, history.CANCELED):
                 _cancel(vm, "Modified", CANCELED_MESSAGE)
-            _settle(vm, api, plan, source)
+            _settle(vm, here, there, plan, source)
     history.turn(snapshot, history.CANCELED, message, reason=reason)
 
 
-def fail_all(api: Api, plan: Object, source: Source | None, snapshot: Object, *, why: str) -> None:
+def fail_all(here: Objects, there: Objects, plan: Object, source: Source | None, snapshot: Object, *, why: str) -> None:
     """End a run that a validation blocker holds up for too long."""
     message = f"The migration has FAILED due to a validation blocker: {why}"
     for vm in plan["status"]["migration"].get("vms") or ():
         if "completed" not in vm:
             if not history.holds(vm, history.FAILED, history.CANCELED):
                 _fail(vm, [message])
-            _settle(vm, api, plan, source)
+            _settle(vm, here, there, plan, source)
     plan["status"]["migration"]["completed"] = now()
     history.turn(snapshot, history.FAILED, message)

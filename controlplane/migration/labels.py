@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.blocking import Objects
 
 Object = dict[str, Any]
 
@@ -21,6 +24,21 @@ DISK_INDEX = "forklift.konveyor.io/disk-index"
 DISPLAY_NAME, ORIGINAL_ID = "openshift.io/display-name", "original-ID"
 #: Of a VM: which names had to be changed to serve as labels or annotations.
 SANITIZED = "forklift.konveyor.io/sanitized-metadata"
+
+
+#: On what a control plane makes on another cluster: whose it is. A control plane there has the same plan names, perhaps.
+ORIGIN = "vmshift.mtv/origin"
+
+
+def identity(objects: Objects) -> str:
+    """What tells a cluster from all others: by convention the uid of its namespace kube-system."""
+    namespace = objects.find("Namespace", None, "kube-system")
+    return namespace["metadata"]["uid"] if namespace else ""
+
+
+def origin(obj: Object) -> str | None:
+    """The identity of the other cluster whose control plane made `obj` here; None for what was made by this one's."""
+    return (obj["metadata"].get("annotations") or {}).get(ORIGIN)
 
 
 def of_named_plan(namespace: str, name: str) -> dict[str, str]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.vmshift.mtv.controlplane.migration import itineraries, labels, pipeline
 
 if TYPE_CHECKING:
-    from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
-    from ansible_collections.vmshift.mtv.controlplane.context import Context
+    from ansible_collections.vmshift.mtv.controlplane.blocking import Objects
+    from ansible_collections.vmshift.mtv.controlplane.migration.destination import Destination
     from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import Itinerary, Traits
     from ansible_collections.vmshift.mtv.controlplane.migration.settings import Settings
     from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import Disk, Source
@@ -31,9 +31,11 @@ class Run:
     """One plan with its active Migration. `plan["status"]` is changed in place and stored at the end of the pass.
 
     Before there is a Migration, to see what a run would be like, `migration` and `snapshot` are empty.
+
+    `api`: the objects of this cluster, which manages the migration; those that belong to VMs are the target's.
     """
 
-    context: Context
+    api: Objects
     plan: Object
     migration: Object
     snapshot: Object  # the entry of this run in plan.status.migration.history
@@ -41,11 +43,8 @@ class Run:
     network_map: Object
     storage_map: Object
     source: Source
+    target: Destination
     settings: Settings
-
-    @property
-    def api(self) -> Api:
-        return self.context.api
 
     @property
     def spec(self) -> Object:
@@ -73,8 +72,13 @@ class VmRun:
     source_vm: Object
 
     @property
-    def api(self) -> Api:
+    def api(self) -> Objects:
         return self.run.api
+
+    @property
+    def target(self) -> Objects:
+        """The objects of the cluster that the VM goes to."""
+        return self.run.target.objects
 
     @property
     def plan(self) -> Object:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ansible_collections.vmshift.mtv.controlplane.context import Context
+    from ansible_collections.vmshift.mtv.controlplane.blocking import Objects
 
 Object = dict[str, Any]
 
@@ -26,9 +26,9 @@ class Settings:
     requests_memory: str = "1Gi"
 
 
-def settings(context: Context) -> Settings:
-    """Those of the first ForkliftController in the controllers' namespace."""
-    found = context.api.list("ForkliftController", context.namespace)
+def settings(api: Objects, namespace: str) -> Settings:
+    """Those of the first ForkliftController in `namespace`, which is that of the controllers."""
+    found = api.list("ForkliftController", namespace)
     return read(found[0].get("spec") or {}) if found else Settings()
 
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+    from ansible_collections.vmshift.mtv.controlplane.blocking import Objects
 
 Object = dict[str, Any]
 
@@ -15,7 +15,7 @@ NETWORKS = "k8s.v1.cni.cncf.io/networks"
 DEFAULT_NETWORK = "v1.multus-cni.io/default-network"  # what older Multus read, for NADs that tell no route
 
 
-def pod_annotations(api: Api, plan: Object) -> dict[str, str]:
+def pod_annotations(api: Objects, plan: Object) -> dict[str, str]:
     """{} for a plan without a transfer network, or with one that is gone."""
     reference = plan["spec"].get("transferNetwork") or {}
     nad = api.find("NetworkAttachmentDefinition", reference.get("namespace"), reference.get("name", ""))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.cluster.images import CONSUMER_IMAGE
+from ansible_collections.vmshift.mtv.controlplane.cluster.storage import BIND_IMMEDIATELY
 from ansible_collections.vmshift.mtv.controlplane.migration import children, labels, quantities, transfer_network
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError
 from ansible_collections.vmshift.mtv.plugins.module_utils import naming
@@ -25,7 +26,7 @@ def ensure_data_volumes(work: VmRun, secret: str) -> None:
     there = children.data_volumes(work)
     for index, disk in enumerate(work.disks):
         if disk.source not in there:
-            children.create(work.api, data_volume(work, index, disk, work.run.source.content(work, disk, secret)))
+            children.create(work.target, data_volume(work, index, disk, work.run.source.content(work, disk, secret)))
 
 
 def data_volume(work: VmRun, index: int, disk: Disk, content: Object) -> Object:
@@ -94,14 +95,16 @@ def ensure_consumer(work: VmRun) -> None:
     waiting = [pvc["metadata"]["name"] for pvc in found.values() if not children.bound(pvc) and _waits_for_consumer(work, pvc)]
     if waiting and all(disk.source in found for disk in work.disks):
         wanted = {**work.labels, labels.APP: labels.CONSUMER}
-        pod = children.ensure(work.api, "Pod", work.namespace, wanted, lambda: consumer(work, waiting, work.run.settings))
+        pod = children.ensure(work.target, "Pod", work.namespace, wanted, lambda: consumer(work, waiting, work.run.settings))
         if pod.get("status", {}).get("phase") == "Failed":
             why = pod["status"].get("message") or pod["status"].get("reason") or "no reason is given"
             raise PhaseError(f"The pod {pod['metadata']['name']} that binds the disks failed: {why}")
 
 
 def _waits_for_consumer(work: VmRun, pvc: Object) -> bool:
-    storage_class = work.api.find("StorageClass", None, pvc["spec"].get("storageClassName") or "")
+    if (pvc["metadata"].get("annotations") or {}).get(BIND_IMMEDIATELY) == "true":
+        return False
+    storage_class = work.target.find("StorageClass", None, pvc["spec"].get("storageClassName") or "")
     return storage_class is not None and storage_class.get("volumeBindingMode") == WAIT_FOR_FIRST_CONSUMER
 
 

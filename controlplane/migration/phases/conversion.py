@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.vmshift.mtv.controlplane.cluster import pods
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import Conditions
 from ansible_collections.vmshift.mtv.controlplane.migration import children, conversions, pipeline
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError
@@ -43,7 +42,7 @@ def copy(work: VmRun) -> bool:
     for task, percent in zip(tasks, [100.0] * len(tasks) if done else _percents(work, pod), strict=False):
         pipeline.set_progress(task, percent)
     if done:
-        _take_over_result(work, pods.conversion_result(work.run.context.state, pod["metadata"]["uid"]) or {})
+        _take_over_result(work, work.run.target.reports.result(pod) or {})
     return done
 
 
@@ -69,7 +68,7 @@ def _succeeded(pod: Object) -> bool:
 
 def _why(work: VmRun, pod: Object) -> list[str]:
     """The error in one line: as the conversion program left it, else as its container ended."""
-    result = pods.conversion_result(work.run.context.state, pod["metadata"]["uid"]) or {}
+    result = work.run.target.reports.result(pod) or {}
     containers = pod["status"].get("containerStatuses") or ()
     ends = [container["state"]["terminated"] for container in containers if container.get("state", {}).get("terminated")]
     found = result.get("error") or next((end["message"] for end in ends if end.get("message")), "") or pod["status"].get("message", "")
@@ -78,7 +77,7 @@ def _why(work: VmRun, pod: Object) -> list[str]:
 
 def _percents(work: VmRun, pod: Object) -> list[float]:
     """Percent copied of each disk."""
-    progress = pods.conversion_progress(work.run.context.state, pod["metadata"]["uid"]) or {}
+    progress = work.run.target.reports.progress(pod) or {}
     percents = progress.get("disks") or {}
     return [float(percents.get(str(index), 0)) for index in range(len(work.disks))]
 

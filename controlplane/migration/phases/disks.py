@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.vmshift.mtv.controlplane.migration import children, pipeline, volumes
 
 if TYPE_CHECKING:
-    from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+    from ansible_collections.vmshift.mtv.controlplane.blocking import Objects
     from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
 
 Object = dict[str, Any]
@@ -30,12 +30,12 @@ def allocate(work: VmRun) -> bool:
         if volume is None:
             pipeline.add_error(task, pipeline.RUNNING, [f"The DataVolume of disk {task['name']} is gone."])
         else:
-            _reflect(work.api, task, volume, claims.get(task["name"]))
+            _reflect(work.target, task, volume, claims.get(task["name"]))
     _reflect_step(step)
     return all("completed" in task for task in step["tasks"])
 
 
-def _reflect(api: Api, task: Object, volume: Object, claim: Object | None) -> None:
+def _reflect(api: Objects, task: Object, volume: Object, claim: Object | None) -> None:
     """What a DataVolume has come to, into the task of its disk (facts 3.8)."""
     status = volume.get("status") or {}
     phase = status.get("phase")
@@ -70,7 +70,7 @@ def _condition(status: Object, type: str) -> str:
     return f"{found.get('reason', '')}; {found.get('message', '')}" if found else ""
 
 
-def _refused(api: Api, claim: Object | None) -> str:
+def _refused(api: Objects, claim: Object | None) -> str:
     """The provisioner's refusal of a claim: without it a full disk would only look like a long wait."""
     if claim is None or children.bound(claim):
         return ""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def begin(work: VmRun) -> bool:
     pipeline.begin_step(work.step)
     _refuse(work)
-    if not cleanup.of_vm(work.api, work.plan, work.vm, succeeded=False):
+    if not cleanup.of_vm(work.api, work.target, work.plan, work.vm, succeeded=False):
         return False
     name = target_name(work)
     if name != work.source_vm["name"]:
@@ -46,7 +46,7 @@ def target_name(work: VmRun) -> str:
 def _taken(work: VmRun) -> set[str]:
     """Names in the target namespace, and those that other VMs of the plan are going to have."""
     own = labels.of_vm(work.plan, work.vm["id"])
-    there = work.api.list("VirtualMachine", work.namespace)
+    there = work.target.list("VirtualMachine", work.namespace)
     names = {vm["metadata"]["name"] for vm in there if not own.items() <= vm["metadata"].get("labels", {}).items()}
     place = next(index for index, vm in enumerate(work.run.vms) if vm is work.vm)
     claims = [vm.get("newName") or vm.get("targetName") or vm["name"] for vm in work.run.vms]

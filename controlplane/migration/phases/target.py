@@ -15,15 +15,15 @@ Object = dict[str, Any]
 
 def create(work: VmRun) -> bool:
     claims = children.claims_in_order(work)
-    machine = children.present(work.api, "VirtualMachine", work.namespace, work.labels)
+    machine = children.present(work.target, "VirtualMachine", work.namespace, work.labels)
     if machine is None:
         _refuse_partial_disks(work, claims)
-        machine = children.create(work.api, _build(work, claims))
+        machine = children.create(work.target, _build(work, claims))
     for claim in claims:
         _hand_over(work, claim, machine)
     # Only now: while a DataVolume owns its PVC, deleting the one deletes the other.
-    work.api.delete_all("DataVolume", work.namespace, work.labels)
-    work.api.delete_all("Pod", work.namespace, {**work.labels, labels.APP: labels.CONSUMER})
+    work.target.delete_all("DataVolume", work.namespace, work.labels)
+    work.target.delete_all("Pod", work.namespace, {**work.labels, labels.APP: labels.CONSUMER})
     return True
 
 
@@ -58,4 +58,4 @@ def _hand_over(work: VmRun, claim: Object, machine: Object) -> None:
     }
     if claim["metadata"].get("ownerReferences") != [owner]:
         name = claim["metadata"]["name"]
-        work.api.patch("PersistentVolumeClaim", work.namespace, name, {"metadata": {"ownerReferences": [owner]}})
+        work.target.patch("PersistentVolumeClaim", work.namespace, name, {"metadata": {"ownerReferences": [owner]}})

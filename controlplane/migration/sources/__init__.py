@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.ova import OvaSource
 
 if TYPE_CHECKING:
-    from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+    from ansible_collections.vmshift.mtv.controlplane.blocking import Objects
     from ansible_collections.vmshift.mtv.controlplane.inventory.cache import ProviderInventory
     from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import Source
 
 #: Provider type -> adapter; a new source is a new file and a line here.
-ADAPTERS: dict[str, Callable[[Api, dict[str, Any], ProviderInventory], Source]] = {"ova": OvaSource}
+ADAPTERS: dict[str, Callable[[Objects, dict[str, Any], ProviderInventory], Source]] = {"ova": OvaSource}

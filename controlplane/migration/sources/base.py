@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+    from ansible_collections.vmshift.mtv.controlplane.blocking import Objects
     from ansible_collections.vmshift.mtv.controlplane.inventory.cache import ProviderInventory
     from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import Itinerary, Traits
     from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
@@ -87,7 +87,7 @@ class Source(Protocol):
 class InventorySource:
     """What adapters have in common: a provider and its inventory. `api`: the objects of this cluster."""
 
-    def __init__(self, api: Api, provider: Object, inventory: ProviderInventory) -> None:
+    def __init__(self, api: Objects, provider: Object, inventory: ProviderInventory) -> None:
         self._api = api
         self._provider = provider
         self._inventory = inventory

@@ -8,7 +8,7 @@ from ansible_collections.vmshift.mtv.controlplane.migration import labels
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError, VmRun
 
 if TYPE_CHECKING:
-    from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+    from ansible_collections.vmshift.mtv.controlplane.blocking import Objects
 
 Object = dict[str, Any]
 
@@ -20,9 +20,9 @@ SIZE = "1Gi"  # means nothing on an existing export, but a volume must have one
 def ensure(work: VmRun, provider: Object) -> str | None:
     """The name of the claim once it is bound; None while it is not. Raises PhaseError when it lost its volume."""
     wanted = {**_labels(work, provider), labels.MIGRATION: work.run.migration["metadata"]["uid"], labels.OVA_STORE: PVC}
-    claims = work.api.list("PersistentVolumeClaim", work.namespace, wanted)
+    claims = work.target.list("PersistentVolumeClaim", work.namespace, wanted)
     if not claims:
-        claims = [work.api.create(_claim(work, provider, wanted, volume=_ensure_volume(work, provider)))]
+        claims = [work.target.create(_claim(work, provider, wanted, volume=_ensure_volume(work, provider)))]
     phase = claims[0].get("status", {}).get("phase")
     if phase == "Lost":
         raise PhaseError("virt-v2v pvc lost")
@@ -32,9 +32,9 @@ def ensure(work: VmRun, provider: Object) -> str | None:
 def _ensure_volume(work: VmRun, provider: Object) -> str:
     # Forklift labels the volume with the name of the Migration, and the claim with its uid.
     wanted = {**_labels(work, provider), labels.MIGRATION: work.run.migration["metadata"]["name"], labels.OVA_STORE: PV}
-    volumes = work.api.list("PersistentVolume", None, wanted)
+    volumes = work.target.list("PersistentVolume", None, wanted)
     if not volumes:
-        volumes = [work.api.create(_volume(work, provider, wanted))]
+        volumes = [work.target.create(_volume(work, provider, wanted))]
     return volumes[0]["metadata"]["name"]
 
 
@@ -83,7 +83,7 @@ def export(url: str) -> tuple[str, str]:
     return server.strip("[]"), "/" + path
 
 
-def remove(api: Api, plan: Object, vm_id: str) -> list[Object]:
+def remove(api: Objects, plan: Object, vm_id: str) -> list[Object]:
     """Delete the volumes and claims of a VM, of all runs. Returns those that are still there."""
     found = []
     for kind, part in (("PersistentVolumeClaim", PVC), ("PersistentVolume", PV)):

@@ -175,6 +175,7 @@ async def client(served: Served) -> AsyncIterator[Client]:
         tokens=served.tokens,
         pod_log=lambda pod, container: served.state.pod(pod["metadata"]["uid"]) / f"{container}.log",
         service_proxy={"forklift-inventory": inventory},
+        pod_port=lambda pod, port, path: f"{pod['metadata']['name']} says {path}" if port == 2112 else None,
     )
     runner, port = await http.start(app, certificates, "127.0.0.1", 0)
     trust = ssl.create_default_context(cafile=str(certificates.ca_cert_path))

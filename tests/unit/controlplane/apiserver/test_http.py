@@ -249,6 +249,20 @@ async def test_services_are_proxied_with_the_callers_token(client: Any, served: 
     assert (await client.call("GET", f"{services}/other/proxy/"))[0] == 503
 
 
+async def test_ports_of_pods_are_proxied(client: Any, served: Any) -> None:
+    pods = "/api/v1/namespaces/team/pods"
+    assert (await client.call("GET", f"{pods}/p:2112/proxy/metrics"))[0] == 404
+    container = {"name": "main", "image": "i"}
+    meta = {"name": "p", "namespace": "team"}
+    served.api.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {"containers": [container]}})
+    for name in ("p:2112", "http:p:2112"):
+        assert await client.call("GET", f"{pods}/{name}/proxy/metrics") == (200, "p says metrics")
+    for name in ("p", "p:8080", "p:x"):
+        status, body = await client.call("GET", f"{pods}/{name}/proxy/metrics")
+        assert (status, body["reason"]) == (503, "ServiceUnavailable")
+    assert (await client.call("POST", f"{pods}/p:2112/proxy/shutdown"))[0] == 405
+
+
 async def test_reviews_answer_who_may_what(client: Any, served: Any) -> None:
     account = served.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "bob", "namespace": "team"}})
     token = served.tokens.issue(account)

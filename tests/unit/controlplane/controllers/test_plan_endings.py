@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from ansible_collections.vmshift.mtv.controlplane.controllers import plan as plan_controller
+from ansible_collections.vmshift.mtv.controlplane.migration import runner
 from ansible_collections.vmshift.mtv.tests.unit.controlplane.migration.world import CONTROLLERS, FORKLIFT, PLANS, TARGET, World, source_vm
 
 STEPS = ["Initialize", "DiskAllocation", "ImageConversion", "DiskTransferV2v", "VirtualMachineCreation"]
@@ -295,10 +295,10 @@ def test_a_run_that_stays_blocked_fails_when_the_grace_is_over(world, monkeypatc
     lose_source(world)
     world.turn()
     real = time.time
-    monkeypatch.setattr(plan_controller.time, "time", lambda: real() + 110)
+    monkeypatch.setattr(runner.time, "time", lambda: real() + 110)
     world.settle(2)
     assert "Executing" in world.conditions("Plan", "p")
-    monkeypatch.setattr(plan_controller.time, "time", lambda: real() + 130)
+    monkeypatch.setattr(runner.time, "time", lambda: real() + 130)
     world.settle(2)
     expected = (
         "The migration has FAILED due to a validation blocker: SourceProviderNotReady: "

@@ -217,7 +217,7 @@ def pair_maps(world, source, destination):
     return {"provider": pair, "map": maps}
 
 
-HOST, SRC, REMOTE = ({"name": n, "namespace": ns} for n, ns in (("host", CONTROLLERS), ("src", PLANS), ("remote", PLANS)))
+HOST = {"name": "host", "namespace": CONTROLLERS}
 
 
 def test_a_source_that_cannot_be_migrated_from_here_is_refused(world):
@@ -230,14 +230,3 @@ def test_a_source_that_cannot_be_migrated_from_here_is_refused(world):
     found = world.conditions("Plan", "p")["MigrationTypeNotValid"]
     assert found["message"] == "Migrations from source providers of type `openshift` are not available here."
     assert "Ready" not in world.conditions("Plan", "p")
-
-
-def test_another_cluster_as_destination_is_refused(world):
-    world.ready("Provider", PLANS, "remote", {"type": "openshift", "url": "https://other.example:6443", "secret": {}})
-    world.start()
-    world.vms[0].update(networks=[], nics=[], disks=[])
-    world.plan(**pair_maps(world, SRC, REMOTE))
-    world.settle(2)
-    found = world.conditions("Plan", "p")["DestinationProviderNotValid"]
-    assert (found["category"], found["reason"]) == ("Critical", "NotSupported")
-    assert "`host`" in found["message"]

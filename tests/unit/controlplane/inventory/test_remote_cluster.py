@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver import http, pki
+from ansible_collections.vmshift.mtv.controlplane.cluster_client import ClusterClient
 from ansible_collections.vmshift.mtv.controlplane.inventory.collectors import ClusterCollector
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import SourceError
 
@@ -100,7 +101,7 @@ async def test_something_else_answers(answer: web.Response, said: str) -> None:
 
 
 async def test_slow_answer(monkeypatch) -> None:
-    monkeypatch.setattr(ClusterCollector, "deadline", 0.1)
+    monkeypatch.setattr(ClusterClient, "deadline", 0.1)
 
     async def handler(_request: web.Request) -> web.Response:
         await asyncio.sleep(1)

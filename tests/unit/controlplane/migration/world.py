@@ -238,7 +238,8 @@ class World:
         if claim.get("status", {}).get("phase") == "Bound" or self.refusing:
             return
         users = [p for p in self.api.list("Pod", claim["metadata"]["namespace"]) if name in _claims_of(p)]
-        if spec.get("storageClassName") in self.eager or spec.get("volumeName") or users:
+        at_once = claim["metadata"].get("annotations", {}).get("cdi.kubevirt.io/storage.bind.immediate.requested") == "true"
+        if at_once or spec.get("storageClassName") in self.eager or spec.get("volumeName") or users:
             claim["status"] = {"phase": "Bound", "accessModes": spec["accessModes"], "capacity": spec["resources"]["requests"]}
             self.api.update_status(claim)
 
