@@ -10,15 +10,28 @@ from collections.abc import Callable
 from typing import Any
 
 VIRT_V2V_IMAGE = "vmshift.local/virt-v2v:latest"
+VIRT_V2V_XFS_IMAGE = "vmshift.local/virt-v2v-xfs:latest"  # for old XFS file systems, which the tools of this machine read as well
 CONSUMER_IMAGE = "vmshift.local/volume-consumer:latest"
 
 _CONVERSION = "ansible_collections.vmshift.mtv.controlplane.datapath.conversion"
 
 Container = dict[str, Any]
 
+_DISK_ACCESS = "ansible_collections.vmshift.mtv.controlplane.datapath.disk_access"
+
+#: An init container by this name copies VMware's disk library to where its pod finds it; nothing here uses that.
+VDDK_CONTAINER = "vddk-side-car"
+
+
+def _virt_v2v(container: Container) -> list[str]:
+    """The conversion; or, of the Job that looks at VMware's disk library with `file`, a look at what reads disks here instead."""
+    return [sys.executable, "-m", _DISK_ACCESS if container.get("command", [])[:1] == ["file"] else _CONVERSION]
+
+
 # image -> the argv of its process, made from the container
 IMAGES: dict[str, Callable[[Container], list[str]]] = {
-    VIRT_V2V_IMAGE: lambda _container: [sys.executable, "-m", _CONVERSION],
+    VIRT_V2V_IMAGE: _virt_v2v,
+    VIRT_V2V_XFS_IMAGE: _virt_v2v,
     CONSUMER_IMAGE: lambda _container: ["true"],  # it is there to have volumes bound, not to do anything
 }
 

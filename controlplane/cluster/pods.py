@@ -2,7 +2,8 @@
 
 A pod waits until all its claims are bound, then its container's image says which program runs (images.py). The program outlives
 the control plane and is found again (processes.py); it is started once in the life of a pod, whatever its restartPolicy says.
-Pods have one container; its root is this machine's, so a program translates the paths of its mounts (datapath/mounts.py).
+Pods have one container, beside one that brings VMware's disk library, which has no process; its root is this machine's, so a program
+translates the paths of its mounts (datapath/mounts.py).
 """
 
 from __future__ import annotations
@@ -154,7 +155,8 @@ class PodReconciler(Reconciler):
 
     async def _launch(self, pod: Object) -> None:
         """Raises UnknownImage, Unconfigured, LaunchFailed, OSError."""
-        containers = [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
+        before = [container for container in pod["spec"].get("initContainers") or () if container["name"] != images.VDDK_CONTAINER]
+        containers = [*before, *pod["spec"]["containers"]]
         if len(containers) != 1:
             raise Unconfigured(f"this control plane runs pods of one container; this one has {len(containers)}, init containers included")
         container = containers[0]

@@ -11,11 +11,11 @@ from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation im
 from ansible_collections.vmshift.mtv.controlplane.controllers.references import referring_to, refers_to
 from ansible_collections.vmshift.mtv.controlplane.controllers.reporting import report
 from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Reconciler, key_of
-from ansible_collections.vmshift.mtv.controlplane.migration import history, labels, scheduling
+from ansible_collections.vmshift.mtv.controlplane.migration import history, labels, scheduling, vddk
 from ansible_collections.vmshift.mtv.controlplane.migration.runner import PlanRunner
 from ansible_collections.vmshift.mtv.controlplane.migration.settings import settings
 from ansible_collections.vmshift.mtv.controlplane.migration.sources import ADAPTERS
-from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import ARCHIVED, READY, is_true, provider_type
+from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import ARCHIVED, READY, VALIDATING_VDDK, is_true, provider_type
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.context import Context
@@ -44,6 +44,7 @@ class PlanReconciler(Reconciler):
             "NetworkMap": lambda found: self._using("network", found),
             "StorageMap": lambda found: self._using("storage", found),
             "Hook": self._hooked_by,
+            "Job": self._trying_an_image,
             **dict.fromkeys(CHILDREN, _of_child),
         }
 
@@ -60,6 +61,11 @@ class PlanReconciler(Reconciler):
             used = (entry.get("hook") for vm in plan["spec"].get("vms") or () for entry in vm.get("hooks") or ())
             if any(refers_to(reference, hook) for reference in used):
                 yield key_of(plan)
+
+    def _trying_an_image(self, job: Object) -> Iterable[Key]:
+        found = job["metadata"].get("labels") or {}
+        if vddk.LABEL in found:
+            yield from (key_of(plan) for plan in self.context.api.list("Plan") if plan["metadata"]["uid"] == found.get("plan"))
 
     def _inventory_changed(self, provider_uid: str, _collection: str, _item: Object | None) -> None:
         for provider in self.context.api.list("Provider"):
@@ -90,7 +96,7 @@ class PlanReconciler(Reconciler):
         validate(self.context, plan, conditions)
         self._require_served(plan, conditions)
         delay = await self._execute(plan, conditions)
-        if not conditions.blocked:
+        if not conditions.blocked and not conditions.has(VALIDATING_VDDK):
             conditions.set(READY, REQUIRED, self._ready_message(plan))
         return delay
 
@@ -129,7 +135,7 @@ class PlanReconciler(Reconciler):
 
     async def _execute(self, plan: Object, conditions: Conditions) -> float | None:
         if history.active(plan) is None:
-            if conditions.blocked:
+            if conditions.blocked or conditions.has(VALIDATING_VDDK):
                 return RECHECK
             if history.pending(self.context.api.list("Migration"), plan) is None:
                 return None

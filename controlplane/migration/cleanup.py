@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import NotFound
-from ansible_collections.vmshift.mtv.controlplane.migration import labels
+from ansible_collections.vmshift.mtv.controlplane.migration import labels, vddk
 from ansible_collections.vmshift.mtv.controlplane.migration.sources import ova_store
 
 if TYPE_CHECKING:
@@ -83,9 +83,27 @@ def of_absent_plan(here: Objects, there: Objects, namespace: str, name: str, *, 
     wanted, origin = labels.of_named_plan(namespace, name), None if there is here else labels.identity(here)
     left = [(here, obj) for obj in here.list("Conversion", None, wanted)]
     left += [(there, obj) for kind in CHILDREN for obj in there.list(kind, None, wanted) if labels.origin(obj) == origin]
+    left += [(here, job) for job in _orphaned_validations(here)]
     for objects, obj in left:
         if obj["metadata"]["labels"].get(labels.PLAN) != except_uid and not _belongs_to_vm(obj):
             _delete(objects, obj)
+
+
+def _orphaned_validations(here: Objects) -> list[Object]:
+    """Jobs that tried images for plans that are gone; they know their plan by uid only."""
+    known = {plan["metadata"]["uid"] for plan in here.list("Plan")}
+    return [job for job in here.list("Job") if vddk.LABEL in _labels(job) and _labels(job).get(labels.PLAN) not in known]
+
+
+def validations(here: Objects, plan: Object) -> None:
+    """Delete the Jobs that tried images for a plan."""
+    for job in here.list("Job", None, {labels.PLAN: plan["metadata"]["uid"]}):
+        if vddk.LABEL in _labels(job):
+            _delete(here, job)
+
+
+def _labels(obj: Object) -> dict[str, str]:
+    return obj["metadata"].get("labels") or {}
 
 
 def _belongs_to_vm(obj: Object) -> bool:

@@ -16,6 +16,7 @@ VIRT_V2V, CONSUMER = "virt-v2v", "consumer"  # values of APP
 CONVERSION_TYPE, CONVERSION = "conversion-type", "conversion"
 GUEST_CONVERTED = "guestConverted"
 OVA_STORE = "ova"
+LUKS_KEYS = "isLUKS"
 
 #: Which source disk a DataVolume or PVC is for.
 DISK_SOURCE = "forklift.konveyor.io/disk-source"

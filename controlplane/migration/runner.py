@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import ADVISORY, Conditions
-from ansible_collections.vmshift.mtv.controlplane.migration import cleanup, destination, execution, history
+from ansible_collections.vmshift.mtv.controlplane.migration import cleanup, destination, execution, history, plan_configuration
 from ansible_collections.vmshift.mtv.controlplane.migration.destination import Destination, LocalReports
 from ansible_collections.vmshift.mtv.controlplane.migration.run import Run
 from ansible_collections.vmshift.mtv.controlplane.migration.settings import settings
@@ -164,6 +164,8 @@ class PlanRunner:
             for vm in plan["status"]["migration"].get("vms") or ():
                 if vm.get("id"):
                     execution.clear(vm, self._api, there.objects, plan)
+            plan_configuration.remove(there.objects, plan)
+            cleanup.validations(self._api, plan)
 
     def clear(self, namespace: str, name: str) -> None:
         """Take away what a plan that is gone left behind, wherever that is: which destination it had nobody knows any more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Settings:
-    """Defaults are those of the operator. CPU and memory are Kubernetes quantities."""
+    """Defaults are those of the operator. CPU and memory are Kubernetes quantities; `namespace` is that of the controllers."""
 
     max_vm_inflight: int = 20
     blocker_grace_minutes: int = 5
@@ -24,12 +24,21 @@ class Settings:
     limits_memory: str = "8Gi"
     requests_cpu: str = "1"
     requests_memory: str = "1Gi"
+    memsize: str = ""  # MiB, of virt-v2v's appliance
+    smp: str = ""
+    extra_args: str = "[]"  # of virt-v2v, a JSON list
+    inspector_extra_args: str = "[]"
+    extra_conf_config_map: str = ""
+    vddk_image: str = ""
+    windows_wait_for_reboot: bool = True
+    wait_for_consolidation: bool = True
+    namespace: str = ""
 
 
 def settings(api: Objects, namespace: str) -> Settings:
     """Those of the first ForkliftController in `namespace`, which is that of the controllers."""
     found = api.list("ForkliftController", namespace)
-    return read(found[0].get("spec") or {}) if found else Settings()
+    return replace(read(found[0].get("spec") or {}) if found else Settings(), namespace=namespace)
 
 
 def read(spec: Object) -> Settings:
@@ -46,7 +55,20 @@ def read(spec: Object) -> Settings:
         limits_memory=spec.get("virt_v2v_container_limits_memory") or default.limits_memory,
         requests_cpu=_cores(spec.get("virt_v2v_container_requests_cpu"), default.requests_cpu),
         requests_memory=spec.get("virt_v2v_container_requests_memory") or default.requests_memory,
+        memsize=str(spec.get("virt_v2v_memsize") or ""),
+        smp=str(spec.get("virt_v2v_smp") or ""),
+        extra_args=spec.get("virt_v2v_extra_args") or default.extra_args,
+        inspector_extra_args=spec.get("virt_v2v_inspector_extra_args") or default.inspector_extra_args,
+        extra_conf_config_map=spec.get("virt_v2v_extra_conf_config_map") or "",
+        vddk_image=spec.get("vddk_image") or "",
+        windows_wait_for_reboot=_flag(spec.get("feature_windows_wait_for_reboot"), default.windows_wait_for_reboot),
+        wait_for_consolidation=_flag(spec.get("wait_for_final_snapshot_consolidation"), default.wait_for_consolidation),
     )
+
+
+def _flag(given: Any, default: bool) -> bool:
+    """Flags are texts, "true" or "false"."""
+    return default if given in (None, "") else str(given).lower() == "true"
 
 
 def _cores(given: Any, default: str) -> str:

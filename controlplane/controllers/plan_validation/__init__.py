@@ -9,6 +9,7 @@ from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation im
     destination,
     prerequisites,
     templates,
+    vddk,
     vms,
     workflow,
 )
@@ -28,6 +29,7 @@ RULES = (
     destination.service_account,
     workflow.hooks,
     workflow.conversion_image,
+    vddk.check,
     workflow.tools,
     templates.check,
     destination.conversion_storage,
@@ -46,6 +48,8 @@ def validate(context: Context, plan: Object, conditions: Conditions) -> None:
         return
     prerequisites.target_namespace(plan, conditions)
     network_map = prerequisites.network_map(context.api, plan, conditions)
+    if network_map:
+        prerequisites.addresses_on_pod_network(context.api, plan, source, network_map, conditions)
     storage_map = prerequisites.storage_map(context.api, plan, conditions)
     if conditions.blocked or source is None or target is None or network_map is None:
         return

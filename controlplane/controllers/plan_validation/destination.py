@@ -8,11 +8,11 @@ import re
 from typing import Any
 
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import ADVISORY, CRITICAL, WARN
+from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.prerequisites import UDN_LABEL
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.subject import Subject
 
 Object = dict[str, Any]
 
-UDN_LABEL = "k8s.ovn.org/user-defined-network"
 UDN_TYPE = "ovn-k8s-cni-overlay"
 ROUTE_ANNOTATION = "forklift.konveyor.io/route"
 NO_ROUTE = "none"
@@ -23,8 +23,7 @@ _QUANTITY = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(([KMGTPE]i)|[numkMGTPE]|[eE][+
 
 def user_defined_networks(subject: Subject) -> None:
     for nad in subject.destination_inventory.collection("networkattachmentdefinitions"):
-        meta = nad["object"]["metadata"]
-        if nad["namespace"] != subject.target_namespace or (meta.get("labels") or {}).get(UDN_LABEL) != "":
+        if not is_user_defined(nad, subject.target_namespace):
             continue
         try:
             config = json.loads((nad["object"].get("spec") or {}).get("config") or "{}")
@@ -33,6 +32,11 @@ def user_defined_networks(subject: Subject) -> None:
         if isinstance(config, dict) and config.get("type") == UDN_TYPE and config.get("topology") == "layer3":
             message = "UserDefinedNetwork Layer3 is not supported, please use Layer2"
             subject.conditions.set("UnsupportedUserDefinedNetwork", CRITICAL, message, reason="NotSupported")
+
+
+def is_user_defined(nad: Object, namespace: str) -> bool:
+    """`nad`, of an inventory, is a network that the users of `namespace` have defined for it."""
+    return nad["namespace"] == namespace and (nad["object"]["metadata"].get("labels") or {}).get(UDN_LABEL) == ""
 
 
 def transfer_network(subject: Subject) -> None:

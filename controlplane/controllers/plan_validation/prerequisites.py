@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import CRITICAL, Conditions
+from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import CRITICAL, WARN, Conditions
 from ansible_collections.vmshift.mtv.controlplane.controllers.references import is_set
-from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import READY, is_true
+from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import READY, is_true, provider_type
 from ansible_collections.vmshift.mtv.plugins.module_utils.naming import is_dns1123_subdomain
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
 
 Object = dict[str, Any]
+
+PRESERVING = ("vsphere", "hyperv")  # whose guests keep their static addresses
+UDN_LABEL = "k8s.ovn.org/user-defined-network"
 
 
 def target_namespace(plan: Object, conditions: Conditions) -> None:
@@ -38,6 +41,20 @@ def network_map(api: Api, plan: Object, conditions: Conditions) -> Object | None
             conditions.set("NetMapDestinationNADNotValid", CRITICAL, message, reason="NotValid")
             return None
     return found
+
+
+def addresses_on_pod_network(api: Api, plan: Object, source: Object | None, network_map: Object, conditions: Conditions) -> None:
+    """Static addresses are kept by the guest, but pods get theirs from the cluster."""
+    spec = plan["spec"]
+    if source is None or provider_type(source) not in PRESERVING or not spec.get("preserveStaticIPs", True):
+        return
+    on_pod = any((pair.get("destination") or {}).get("type") == "pod" for pair in network_map["spec"].get("map") or ())
+    if on_pod and not api.list("NetworkAttachmentDefinition", spec.get("targetNamespace") or "", {UDN_LABEL: ""}):
+        message = (
+            "Your migration plan preserves the static IPs of VMs and uses Pod Networking target network mapping. "
+            "This combination isn't supported, because VM IPs aren't preserved in Pod Networking migrations."
+        )
+        conditions.set("NetMapPreservingIPsOnPodNetwork", WARN, message)
 
 
 def storage_map(api: Api, plan: Object, conditions: Conditions) -> Object | None:

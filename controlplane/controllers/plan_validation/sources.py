@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ansible_collections.vmshift.mtv.controlplane.controllers.provider_types import SERVED
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere import vms
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.subject import Subject
@@ -131,7 +132,45 @@ class OpenShiftSource:
         return all(c.get("status") == "True" for c in conditions if c.get("type") == "StorageLiveMigratable")
 
 
-SOURCES: Mapping[str, Source] = {"ova": OvaSource(), "openshift": OpenShiftSource()}
+class VsphereSource:
+    tools: tuple[str, ...] = ("virt-v2v", "qemu-img", "qemu-nbd", "nbdkit")
+
+    def supports_warm(self) -> bool:
+        return True
+
+    def supports(self, subject: Subject) -> bool:
+        return subject.type in ("", "cold", "warm", "conversion")
+
+    def networks(self, vm: Object) -> list[Ref]:
+        return [{"id": network["id"]} for network in vm.get("networks") or ()]
+
+    def nic_networks(self, vm: Object) -> list[Ref]:
+        return [{"id": nic["network"]["id"]} for nic in vm.get("nics") or ()]
+
+    def storages(self, subject: Subject, vm: Object) -> list[Ref | None]:
+        ids = [(disk.get("datastore") or {}).get("id") for disk in vm.get("disks") or ()]
+        return [{"id": id} if id else None for id in ids]
+
+    def macs(self, subject: Subject, vm: Object) -> list[str]:
+        return [nic["mac"] for nic in vm.get("nics") or () if nic.get("mac")]
+
+    def disks(self, vm: Object) -> list[Object]:
+        return [
+            {"DiskIndex": index, "FileName": vms.file_name(disk["file"]), "WinDriveLetter": disk.get("winDriveLetter") or ""}
+            for index, disk in enumerate(vms.ordered_disks(vm))
+        ]
+
+    def has_invalid_disk_sizes(self, vm: Object) -> bool:
+        return any((disk.get("capacity") or 0) <= 0 for disk in vm.get("disks") or ())
+
+    def is_running(self, vm: Object) -> bool:
+        return True
+
+    def is_live_migratable(self, vm: Object) -> bool:
+        return True
+
+
+SOURCES: Mapping[str, Source] = {"ova": OvaSource(), "openshift": OpenShiftSource(), "vsphere": VsphereSource()}
 
 
 def interface_macs(vm: Object) -> list[str]:

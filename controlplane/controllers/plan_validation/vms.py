@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.vmshift.mtv.controlplane.controllers import references
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import CRITICAL, WARN
-from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation import templates
+from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation import templates, vsphere
+from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.planned import (
+    PlannedVm,
+    Rule,
+    Selection,
+    each,
+    repeated,
+    rule,
+    select,
+)
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.sources import SOURCES, Source, interface_macs
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.subject import Subject
 from ansible_collections.vmshift.mtv.plugins.module_utils.naming import is_dns1123_subdomain
@@ -18,37 +25,6 @@ Object = dict[str, Any]
 UNSUPPORTED_EXPORT = "ova.source.unsupported"
 
 
-@dataclass(frozen=True)
-class PlannedVm:
-    """An entry of `spec.vms` that means one VM of the inventory."""
-
-    entry: Object
-    ref: Object  # with the id and the name that the inventory has
-    vm: Object
-
-    @property
-    def text(self) -> str:
-        return references.text(self.ref)
-
-    @property
-    def target_name(self) -> str:
-        return self.entry.get("targetName") or self.ref["name"]
-
-
-@dataclass
-class Selection:
-    """What the entries of `spec.vms` mean; those whose VM has been migrated are left out."""
-
-    vms: list[PlannedVm] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
-    ambiguous: list[str] = field(default_factory=list)
-    unset: bool = False
-
-
-Find = Callable[[Subject, Selection], Iterable[str]]
-Rule = Callable[[Subject, Selection], None]
-
-
 def check(subject: Subject) -> None:
     """A running plan is not asked again: its VMs are on their way."""
     if subject.conditions.has("Executing"):
@@ -56,60 +32,11 @@ def check(subject: Subject) -> None:
     selection = select(subject)
     if selection.unset:
         subject.conditions.set("VMRefNotValid", CRITICAL, "Either `ID` or `Name` required.", reason="NotSet")
-    for rule in RULES:
-        rule(subject, selection)
-
-
-def select(subject: Subject) -> Selection:
-    selection = Selection()
-    for entry in subject.spec.get("vms") or ():
-        ref = {key: entry[key] for key in ("id", "name", "namespace", "type") if entry.get(key)}
-        if not ref.get("id") and not ref.get("name"):
-            selection.unset = True
-            continue
-        try:
-            vm = references.resolve(subject.source_inventory, "vms", ref)
-        except references.Missing as missing:
-            if not _has_succeeded(subject, ref):
-                selection.unknown.append(str(missing))
-        except references.Ambiguous as ambiguous:
-            selection.ambiguous.append(str(ambiguous))
-        else:
-            planned = PlannedVm(entry, references.resolved(ref, vm), vm)
-            if not _has_succeeded(subject, planned.ref):
-                selection.vms.append(planned)
-    return selection
-
-
-def _has_succeeded(subject: Subject, ref: Object) -> bool:
-    status = subject.status_of(ref) or {}
-    return any(c["type"] == "Succeeded" and c["status"] == "True" for c in status.get("conditions") or ())
+    for apply in (*RULES, *MORE_RULES.get(subject.source_type, ())):
+        apply(subject, selection)
 
 
 # --- finders --------------------------------------------------------------------------------------------------------
-
-
-def _each(holds: Callable[[Subject, Source, PlannedVm], bool]) -> Callable[[Subject, Selection], Iterator[str]]:
-    """Lists the VMs of which `holds` is true."""
-
-    def find(subject: Subject, selection: Selection) -> Iterator[str]:
-        return (planned.text for planned in selection.vms if holds(subject, SOURCES[subject.source_type], planned))
-
-    return find
-
-
-def _repeated(key: Callable[[PlannedVm], Any]) -> Callable[[Subject, Selection], Iterator[str]]:
-    """Lists the VMs whose `key` an earlier one has already."""
-
-    def find(_subject: Subject, selection: Selection) -> Iterator[str]:
-        seen = set()
-        for planned in selection.vms:
-            value = key(planned)
-            if value and value in seen:
-                yield planned.text
-            seen.add(value)
-
-    return find
 
 
 def _exists(subject: Subject, _source: Source, planned: PlannedVm) -> bool:
@@ -212,63 +139,51 @@ def _mac_conflicts(subject: Subject, selection: Selection) -> None:
         subject.conditions.set("MacConflicts", CRITICAL, "; ".join(sentences), reason="NotValid", items=items)
 
 
-def _rule(type: str, reason: str, message: str, find: Find, category: str = CRITICAL) -> Rule:
-    """Sets the condition when `find` has items for it."""
-
-    def rule(subject: Subject, selection: Selection) -> None:
-        items = list(find(subject, selection))
-        if items:
-            subject.conditions.set(type, category, message, reason=reason, items=items)
-
-    return rule
-
-
 RULES: tuple[Rule, ...] = (
-    _rule("VMNotFound", "NotFound", "VM not found.", lambda _subject, selection: selection.unknown),
-    _rule("DuplicateVM", "NotUnique", "Duplicate (source) VM.", _repeated(lambda planned: planned.ref["id"])),
-    _rule("VMAlreadyExists", "NotUnique", "Target VM already exists.", _each(_exists)),
-    _rule(
+    rule("VMNotFound", "NotFound", "VM not found.", lambda _subject, selection: selection.unknown),
+    rule("DuplicateVM", "NotUnique", "Duplicate (source) VM.", repeated(lambda planned: planned.ref["id"])),
+    rule("VMAlreadyExists", "NotUnique", "Target VM already exists.", each(_exists)),
+    rule(
         "TargetNameNotValid",
         "NotValid",
         "Target VM name does not comply with DNS1123 RFC, will be automatically changed.",
-        _each(_name_will_change),
+        each(_name_will_change),
         WARN,
     ),
-    _rule("DuplicateVM", "Ambiguous", "VM reference is ambiguous.", lambda _subject, selection: selection.ambiguous),
-    _rule("VMNetworksNotMapped", "NotValid", "VM has unmapped networks.", _each(_unmapped_network)),
-    _rule("VMStorageNotMapped", "NotValid", "VM has unmapped storage.", _each(_unmapped_storage)),
-    _rule(
+    rule("DuplicateVM", "Ambiguous", "VM reference is ambiguous.", lambda _subject, selection: selection.ambiguous),
+    rule("VMNetworksNotMapped", "NotValid", "VM has unmapped networks.", each(_unmapped_network)),
+    rule("VMStorageNotMapped", "NotValid", "VM has unmapped storage.", each(_unmapped_storage)),
+    rule(
         "VMMultiplePodNetworkMappings",
         "NotValid",
         "VM has more than one interface mapped to the pod network.",
-        _each(_many_pod_networks),
+        each(_many_pod_networks),
     ),
-    _rule("NotValid", "", "VM PVC name template is invalid.", _bad_pvc_names),
-    _rule("NotValid", "", "VM volume name template is invalid.", _each(_bad_volume)),
-    _rule("NotValid", "", "VM network name template is invalid.", _each(_bad_network)),
-    _rule("NotValid", "", "TargetName is invalid.", _each(_bad_target_name)),
-    _rule("DuplicateVM", "NotUnique", "Duplicate targetName.", _repeated(lambda planned: planned.entry.get("targetName"))),
-    _rule(
+    rule("NotValid", "", "VM PVC name template is invalid.", _bad_pvc_names),
+    rule("NotValid", "", "VM volume name template is invalid.", each(_bad_volume)),
+    rule("NotValid", "", "VM network name template is invalid.", each(_bad_network)),
+    rule("NotValid", "", "TargetName is invalid.", each(_bad_target_name)),
+    rule("DuplicateVM", "NotUnique", "Duplicate targetName.", repeated(lambda planned: planned.entry.get("targetName"))),
+    rule(
         "UnsupportedOVFExportSource",
         "",
         "VM appears to have been exported from an unsupported OVF source, and may have issues during import.",
-        _each(_unsupported_export),
+        each(_unsupported_export),
         WARN,
     ),
-    _rule(
-        "VMPowerStateUnsupported", "NotSupported", "VM power state is incompatible with the selected migration type.", _each(_not_running)
-    ),
-    _rule(
-        "VMMigrationTypeUnsupported", "NotSupported", "VM is incompatible with the selected migration type.", _each(_not_live_migratable)
-    ),
-    _rule("InvalidDiskSizes", "NotValid", "VM has disks with invalid sizes.", _each(_bad_disk_sizes)),
+    rule("VMPowerStateUnsupported", "NotSupported", "VM power state is incompatible with the selected migration type.", each(_not_running)),
+    rule("VMMigrationTypeUnsupported", "NotSupported", "VM is incompatible with the selected migration type.", each(_not_live_migratable)),
+    rule("InvalidDiskSizes", "NotValid", "VM has disks with invalid sizes.", each(_bad_disk_sizes)),
     _mac_conflicts,
-    _rule(
+    rule(
         "LuksAndClevisIncompatibility",
         "NotValid",
         "LUKS keys and Clevis cannot be configured together; Clevis will be used.",
-        _each(_luks_and_clevis),
+        each(_luks_and_clevis),
         WARN,
     ),
-    _rule("VMCriticalConcerns", "NotValid", "VM has critical concerns, which block its migration.", _critical_concerns),
+    rule("VMCriticalConcerns", "NotValid", "VM has critical concerns, which block its migration.", _critical_concerns),
 )
+
+#: Of VMs from one type of source only.
+MORE_RULES: Mapping[str, tuple[Rule, ...]] = {"vsphere": vsphere.RULES}

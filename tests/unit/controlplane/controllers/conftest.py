@@ -22,7 +22,9 @@ Object = dict[str, Any]
 
 FORKLIFT = "forklift.konveyor.io/v1beta1"
 API_VERSIONS = {
-    **dict.fromkeys(("Provider", "NetworkMap", "StorageMap", "Plan", "Migration", "Hook", "OVAProviderServer"), FORKLIFT),
+    **dict.fromkeys(
+        ("Provider", "NetworkMap", "StorageMap", "Plan", "Migration", "Hook", "OVAProviderServer", "ForkliftController"), FORKLIFT
+    ),
     "StorageClass": "storage.k8s.io/v1",
     "NetworkAttachmentDefinition": "k8s.cni.cncf.io/v1",
     "VirtualMachine": "kubevirt.io/v1",

@@ -158,8 +158,22 @@ def test_an_instance_type_is_refused_before_anything_is_copied(world):
     world.api.patch("Plan", PLANS, "p", {"spec": {"vms": [{"name": "app1", "instanceType": "u1.large"}]}})
     world.migration()
     world.run(world.ended)
-    assert world.vm()["error"]["reasons"] == ['The instance type "u1.large" was not found: this control plane has none.']
+    assert world.vm()["error"]["reasons"] == ['The instance type "u1.large" was not found, neither in namespace tgt nor in the cluster.']
     assert world.count("DataVolume") == 0
+
+
+@pytest.mark.parametrize(("kind", "namespace"), [("VirtualMachineInstancetype", TARGET), ("VirtualMachineClusterInstancetype", "")])
+def test_an_instance_type_takes_the_place_of_cpu_and_memory(world, kind, namespace):
+    world.create("v1", "Namespace", "", TARGET)
+    spec = {"cpu": {"guest": 2}, "memory": {"guest": "4Gi"}}
+    world.create("instancetype.kubevirt.io/v1beta1", kind, namespace, "u1.large", spec=spec)
+    world.plan()
+    world.api.patch("Plan", PLANS, "p", {"spec": {"vms": [{"name": "app1", "instanceType": "u1.large"}]}})
+    world.migration()
+    world.run(world.ended)
+    [machine] = world.api.list("VirtualMachine")
+    assert machine["spec"]["instancetype"] == {"kind": kind, "name": "u1.large"}
+    assert not {"cpu", "memory"} & set(machine["spec"]["template"]["spec"]["domain"])
 
 
 def test_the_controllers_template_names_pvcs_that_nobody_else_names(world):
