@@ -57,9 +57,33 @@ def secret(work: VmRun, purpose: str) -> Object:
     return ensure(work.target, "Secret", work.namespace, wanted, lambda: {**body, **({"data": data} if data else {})})
 
 
+def luks_keys(work: VmRun, conversion_type: str) -> Object | None:
+    """A copy of the Secret with the LUKS keys of a VM; None for a VM without keys, or with Clevis. Raises PhaseError when it is gone."""
+    reference = work.vm.get("luks") or {}
+    if not reference.get("name") or work.vm.get("nbdeClevis"):
+        return None
+    original = work.api.find("Secret", reference.get("namespace") or work.plan["metadata"]["namespace"], reference["name"])
+    if original is None:
+        raise PhaseError(f'Secret "{reference["name"]}" not found')
+    wanted = {**work.labels, labels.LUKS_KEYS: "true", labels.CONVERSION_TYPE: conversion_type}
+    body: Object = {"apiVersion": "v1", "kind": "Secret", "metadata": {"generateName": f"{work.child_name}luks-"}, "type": "Opaque"}
+    return ensure(work.target, "Secret", work.namespace, wanted, lambda: {**body, "data": original.get("data") or {}})
+
+
 def config_map(work: VmRun) -> Object:
     body: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": work.child_name}}
     return ensure(work.target, "ConfigMap", work.namespace, work.labels, lambda: body)
+
+
+def instance_type(work: VmRun) -> Object | None:
+    """{kind, name} of the instance type that a VM asks for, of its namespace before those of the cluster. Raises PhaseError."""
+    name = work.vm.get("instanceType")
+    if not name:
+        return None
+    for kind, namespace in (("VirtualMachineInstancetype", work.namespace), ("VirtualMachineClusterInstancetype", None)):
+        if work.target.find(kind, namespace, name):
+            return {"kind": kind, "name": name}
+    raise PhaseError(f'The instance type "{name}" was not found, neither in namespace {work.namespace} nor in the cluster.')
 
 
 def claims(work: VmRun) -> dict[str, Object]:

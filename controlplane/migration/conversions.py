@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.vmshift.mtv.controlplane.cluster.images import VIRT_V2V_IMAGE
-from ansible_collections.vmshift.mtv.controlplane.migration import children, labels, transfer_network
+from ansible_collections.vmshift.mtv.controlplane.cluster.images import VIRT_V2V_IMAGE, VIRT_V2V_XFS_IMAGE
+from ansible_collections.vmshift.mtv.controlplane.migration import children, labels, plan_configuration, transfer_network, vddk
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-REMOTE = "Remote"
+REMOTE, IN_PLACE = "Remote", "InPlace"
+LUKS, CLEVIS = "LUKS", "Clevis"  # how a guest's disks are opened
 METRICS_PORT = 2112
 QEMU = 107  # user and group of the pod
 
@@ -34,10 +35,21 @@ SPREAD: Object = {
 }
 
 
-def conversion(work: VmRun, wanted: Conversion, secret: str) -> Object:
-    """The Conversion for one VM of a plan. `secret`: name of the connection secret in the target namespace."""
-    spec = work.run.spec
-    own = {labels.CONVERSION_TYPE: REMOTE, labels.APP: labels.VIRT_V2V}
+def type_of(work: VmRun) -> str:
+    """Of the Conversion: from the source, or of what has been copied."""
+    return REMOTE if work.traits.virt_v2v_copies else IN_PLACE
+
+
+def conversion(work: VmRun, wanted: Conversion, secret: str, keys: str = "") -> Object:
+    """The Conversion for one VM of a plan. `secret`, `keys`: names of Secrets in the target namespace: connection, LUKS keys."""
+    spec, type = work.run.spec, type_of(work)
+    own = {labels.CONVERSION_TYPE: type, labels.APP: labels.VIRT_V2V}
+    optional = {
+        "diskEncryption": _encryption(work, keys),
+        "extraVolumes": [*wanted.volumes, *(volume for volume, _mount in _configuration(work))],
+        "extraMounts": [*wanted.mounts, *(mount for _volume, mount in _configuration(work))],
+        "vddkImage": wanted.vddk_image,
+    }
     return {
         "apiVersion": "forklift.konveyor.io/v1beta1",
         "kind": "Conversion",
@@ -47,21 +59,34 @@ def conversion(work: VmRun, wanted: Conversion, secret: str) -> Object:
             "labels": {**(spec.get("convertorLabels") or {}), **work.labels, **own},
         },
         "spec": {
-            "type": REMOTE,
+            "type": type,
             "vm": {"id": work.vm["id"], "name": work.source_vm["name"]},
             "connection": {"secret": {"name": secret, "namespace": work.namespace}},
             "destination": dict(spec["provider"]["destination"]),
             "targetNamespace": work.namespace,
             "disks": [_disk(index, claim) for index, claim in enumerate(children.claims_in_order(work))],
-            "image": spec.get("virtV2vImage") or VIRT_V2V_IMAGE,
+            "image": spec.get("virtV2vImage") or (VIRT_V2V_XFS_IMAGE if spec.get("xfsCompatibility") else VIRT_V2V_IMAGE),
             "localMigration": work.run.target.is_host,
             "settings": wanted.settings,
             "podSettings": _pod_settings(work),
             "xfsCompatibility": bool(spec.get("xfsCompatibility")),
-            "extraVolumes": wanted.volumes,
-            "extraMounts": wanted.mounts,
+            **{field: value for field, value in optional.items() if value},
         },
     }
+
+
+def _encryption(work: VmRun, keys: str) -> Object | None:
+    if work.vm.get("nbdeClevis"):
+        return {"type": CLEVIS}
+    return {"type": LUKS, "secret": {"name": keys, "namespace": work.namespace}} if keys else None
+
+
+def _configuration(work: VmRun) -> list[tuple[Object, Object]]:
+    """(volume, mount) of the ConfigMaps that the plan brings along."""
+    return [
+        ({"name": part.volume, "configMap": {"name": part.name(work.plan)}}, {"name": part.volume, "mountPath": part.path})
+        for part in plan_configuration.of(work.run)
+    ]
 
 
 def _disk(index: int, claim: Object) -> Object:
@@ -101,6 +126,8 @@ def pod(conversion: Object, settings: Settings) -> Object:
         "containers": [_container(spec, settings, kvm)],
         "volumes": _volumes(spec),
     }
+    if spec.get("vddkImage"):
+        body["initContainers"] = [vddk.side_car(spec["vddkImage"])]
     selector = {**({"kubevirt.io/schedulable": "true"} if kvm else {}), **(chosen.get("nodeSelector") or {})}
     placement = {"affinity": chosen.get("affinity"), "nodeSelector": selector, "serviceAccountName": chosen.get("serviceAccount")}
     body.update({field: value for field, value in placement.items() if value})
@@ -119,7 +146,7 @@ def pod_labels(conversion: Object) -> dict[str, str]:
 def _container(spec: Object, settings: Settings, kvm: bool) -> Object:
     device = {"devices.kubevirt.io/kvm": "1"} if kvm else {}
     disks = spec.get("disks") or ()
-    environment = {**(spec.get("settings") or {})}
+    environment = {**(spec.get("settings") or {}), **({"V2V_inPlace": "1"} if spec["type"] == IN_PLACE else {})}
     if spec.get("xfsCompatibility"):
         environment["V2V_xfsCompatibility"] = "true"
     environment.update(V2V_waitForGuestReboot="true", LOCAL_MIGRATION="true" if spec.get("localMigration") else "false")
@@ -137,7 +164,8 @@ def _container(spec: Object, settings: Settings, kvm: bool) -> Object:
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
         "volumeMounts": [
             *({"name": disk["name"], "mountPath": disk["mountPath"]} for disk in disks if disk.get("mountPath")),
-            {"name": "vddk-vol-mount", "mountPath": "/opt"},
+            {"name": vddk.VOLUME, "mountPath": vddk.MOUNT_PATH},
+            *([{"name": "luks", "mountPath": "/etc/luks", "readOnly": True}] if _keys(spec) else ()),
             *(spec.get("extraMounts") or ()),
             {"name": "secret-volume", "mountPath": "/etc/secret", "readOnly": True},
         ],
@@ -149,7 +177,13 @@ def _container(spec: Object, settings: Settings, kvm: bool) -> Object:
 def _volumes(spec: Object) -> list[Object]:
     return [
         *({"name": disk["name"], "persistentVolumeClaim": {"claimName": disk["name"]}} for disk in spec.get("disks") or ()),
-        {"name": "vddk-vol-mount", "emptyDir": {}},
+        {"name": vddk.VOLUME, "emptyDir": {}},
+        *([{"name": "luks", "secret": {"secretName": _keys(spec)}}] if _keys(spec) else ()),
         *(spec.get("extraVolumes") or ()),
         {"name": "secret-volume", "secret": {"secretName": spec["connection"]["secret"]["name"]}},
     ]
+
+
+def _keys(spec: Object) -> str:
+    """The Secret with the LUKS keys of a Conversion."""
+    return ((spec.get("diskEncryption") or {}).get("secret") or {}).get("name", "")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import now
-from ansible_collections.vmshift.mtv.controlplane.migration import cleanup, history, pipeline, scheduling
+from ansible_collections.vmshift.mtv.controlplane.migration import cleanup, history, pipeline, plan_configuration, scheduling
 from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import COMPLETED, STARTED, lacking
 from ansible_collections.vmshift.mtv.controlplane.migration.phases import PHASES
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError, Run, VmRun
@@ -75,6 +75,7 @@ def not_served(run: Run) -> dict[str, list[str]]:
 
 def _begin(run: Run) -> None:
     _ensure_namespace(run)
+    plan_configuration.copy(run)
     meta = run.plan["metadata"]
     cleanup.of_absent_plan(run.api, run.target.objects, meta["namespace"], meta["name"], except_uid=meta["uid"])
     old = {vm["id"]: vm for vm in run.vms if vm.get("id")}

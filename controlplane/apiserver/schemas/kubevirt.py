@@ -1,4 +1,4 @@
-"""KubeVirt's kinds (group kubevirt.io). What the domain of a VM is made of is kept without being described."""
+"""KubeVirt's kinds (groups kubevirt.io, instancetype.kubevirt.io). What the domain of a VM is made of is kept without being described."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver.schemas.notation imp
     ANYTHING,
     BOOLEAN,
     INT64,
+    QUANTITY,
     STRING,
     STRING_MAP,
     Schema,
@@ -19,6 +20,7 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver.schemas.notation imp
 from ansible_collections.vmshift.mtv.controlplane.apiserver.schemas.pods import AFFINITY
 
 GROUP, VERSION = "kubevirt.io", "v1"
+INSTANCE_TYPES = "instancetype.kubevirt.io"
 
 # Templates carry metadata of objects to be: {"creationTimestamp": null} is what Go writes of empty ones.
 _TEMPLATE_METADATA: Schema = {**ANYTHING, "nullable": True}
@@ -54,6 +56,16 @@ _VIRTUAL_MACHINE = obj(
     status=ANYTHING,
 )
 _INSTANCE = obj("spec", spec=_GUEST, status=ANYTHING)
+_INSTANCE_TYPE = obj(
+    "spec",
+    spec=open_obj(
+        "cpu memory",
+        annotations=STRING_MAP,
+        cpu=open_obj("guest", guest=INT64),
+        memory=open_obj("guest", guest=QUANTITY),
+        nodeSelector=STRING_MAP,
+    ),
+)
 
 _AGE = Column("Age", "date", ".metadata.creationTimestamp")
 
@@ -105,5 +117,29 @@ KINDS = (
         columns=_INSTANCE_COLUMNS,
         custom=True,
         description="A running VM",
+    ),
+    Kind(
+        INSTANCE_TYPES,
+        "v1beta1",
+        "virtualmachineinstancetypes",
+        "virtualmachineinstancetype",
+        "VirtualMachineInstancetype",
+        schema=_INSTANCE_TYPE,
+        short_names=("vminstancetype", "vminstancetypes", "vmf", "vmfs"),
+        categories=("all",),
+        custom=True,
+        description="CPU and memory that VMs of a namespace may ask for by name",
+    ),
+    Kind(
+        INSTANCE_TYPES,
+        "v1beta1",
+        "virtualmachineclusterinstancetypes",
+        "virtualmachineclusterinstancetype",
+        "VirtualMachineClusterInstancetype",
+        namespaced=False,
+        schema=_INSTANCE_TYPE,
+        short_names=("vmclusterinstancetype", "vmclusterinstancetypes", "vmcf", "vmcfs"),
+        custom=True,
+        description="CPU and memory that VMs may ask for by name",
     ),
 )

@@ -135,6 +135,14 @@ def _attachment(name: str, nic: Nic, destination: Object, model: str) -> tuple[O
     return {**interface, "masquerade": {}}, {"name": name, "pod": {}}
 
 
+def use_instance_type(machine: Object, chosen: Object | None) -> None:
+    """Leave CPU and memory to an instance type, {kind, name}."""
+    if chosen:
+        machine["spec"]["instancetype"] = chosen
+        for field in ("cpu", "memory"):
+            machine["spec"]["template"]["spec"]["domain"].pop(field, None)
+
+
 def serial(own: str, vm_id: str, key: str) -> str:
     """The serial of a disk: its own, as far as a serial can carry it, else one made of the ids of VM and disk."""
     kept = re.sub(r"[^A-Za-z0-9_.+-]", "", own)

@@ -26,11 +26,13 @@ def virtual_machine(
     networks: Iterable[NetworkPair],
     claims: Mapping[str, str],
     labels: dict[str, str],
+    instance_type: Object | None = None,
 ) -> Object:
     """The target VM.
 
     `vm`: as the inventory has it (facts 5.3); `status`: its status in the plan; `claims`: disk source -> PVC name;
-    `labels`: of child objects. Raises ValueError for an unmapped network, a disk without PVC, or memory units that are not understood.
+    `labels`: of child objects; `instance_type`: {kind, name}. Raises ValueError for an unmapped network, a disk without PVC, or memory
+    units that are not understood.
     """
     spec = plan["spec"]
     wanted_power = status.get("targetPowerState") or spec.get("targetPowerState")
@@ -39,6 +41,7 @@ def virtual_machine(
     disks, volumes = _disks(vm, claims)
     interfaces, targets = base.networks([Nic(nic["Network"], nic["MAC"]) for nic in vm["nics"] or ()], networks)
     built["spec"]["template"]["spec"].update(domain=_domain(vm, spec, status, disks, interfaces), networks=targets, volumes=volumes)
+    base.use_instance_type(built, instance_type)
     return built
 
 

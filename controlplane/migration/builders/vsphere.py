@@ -57,10 +57,8 @@ def virtual_machine(
     domain = _domain(vm, own, devices, interfaces)
     if timezone:
         domain["clock"] = {"timezone": timezone}
-    if instance_type:
-        built["spec"]["instancetype"] = instance_type
-        del domain["cpu"], domain["memory"]
     built["spec"]["template"]["spec"].update(domain=domain, networks=targets, volumes=volumes)
+    base.use_instance_type(built, instance_type)
     return built
 
 
@@ -84,8 +82,7 @@ class _Options:
         """Number of the disk to boot from."""
         root = self._status.get("rootDisk")
         if root:
-            found = _ROOT_DISK.match(root)
-            return ord(found[1]) - ord("a") if found else 0
+            return disk_number(root)
         return max(self._status.get("detectedBootDisk") or 0, 0)
 
     def name(self, option: str, default: str, fields: Mapping[str, Any]) -> base.Name:
@@ -101,6 +98,12 @@ class _Options:
             return name
 
         return new
+
+
+def disk_number(root: str) -> int:
+    """The number of the disk of a partition ("/dev/sdb1": 1); 0 where that cannot be told."""
+    found = _ROOT_DISK.match(root)
+    return ord(found[1]) - ord("a") if found else 0
 
 
 def _refuse(vm: Object, plan: Object) -> None:

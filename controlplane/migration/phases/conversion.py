@@ -22,8 +22,10 @@ def create(work: VmRun) -> bool:
     wanted = work.run.source.conversion(work)
     if wanted is None:
         return False
+    keys = children.luks_keys(work, conversions.type_of(work))
     secret = children.secret(work, "isV2V")
-    children.create(work.api, conversions.conversion(work, wanted, secret["metadata"]["name"]))
+    new = conversions.conversion(work, wanted, secret["metadata"]["name"], keys["metadata"]["name"] if keys else "")
+    children.create(work.api, new)
     return True
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ansible_collections.vmshift.mtv.controlplane.migration import cleanup, labels, pipeline
+from ansible_collections.vmshift.mtv.controlplane.migration import children, cleanup, labels, pipeline, plan_configuration
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError
 from ansible_collections.vmshift.mtv.plugins.module_utils import naming
 
@@ -25,11 +25,10 @@ def begin(work: VmRun) -> bool:
 
 def _refuse(work: VmRun) -> None:
     """Rather now than after the disks were copied. Raises PhaseError."""
-    refusal = work.run.source.refusal(work)
+    children.instance_type(work)
+    refusal = plan_configuration.missing(work.run) or work.run.source.refusal(work)
     if refusal:
         raise PhaseError(refusal)
-    if work.vm.get("instanceType"):
-        raise PhaseError(f'The instance type "{work.vm["instanceType"]}" was not found: this control plane has none.')
 
 
 def target_name(work: VmRun) -> str:

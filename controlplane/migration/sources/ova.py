@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.vmshift.mtv.controlplane.migration import itineraries
+from ansible_collections.vmshift.mtv.controlplane.migration import children, itineraries
 from ansible_collections.vmshift.mtv.controlplane.migration.builders import ova as builder
 from ansible_collections.vmshift.mtv.controlplane.migration.builders.base import NetworkPair
 from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import Itinerary, Traits
@@ -30,7 +30,9 @@ class OvaSource(InventorySource):
         if work.run.spec.get("skipGuestConversion"):
             return "skipGuestConversion is not possible with an OVA source: its disks are copied by virt-v2v, which converts the guest."
         if work.run.spec.get("customizationScripts"):
-            return "customizationScripts are not run by this control plane; take them out of the plan, or run them in the migrated guest."
+            return (
+                "customizationScripts are not run in guests from OVA files; take them out of the plan, or run them in the migrated guest."
+            )
         return ""
 
     def disks(self, work: VmRun) -> list[Disk]:
@@ -91,7 +93,13 @@ class OvaSource(InventorySource):
 
     def virtual_machine(self, work: VmRun, claims: dict[str, str]) -> Object:
         return builder.virtual_machine(
-            work.source_vm, work.plan, work.vm, networks=self._network_pairs(work.run.network_map), claims=claims, labels=work.labels
+            work.source_vm,
+            work.plan,
+            work.vm,
+            networks=self._network_pairs(work.run.network_map),
+            claims=claims,
+            labels=work.labels,
+            instance_type=children.instance_type(work),
         )
 
     def _network_pairs(self, network_map: Object) -> list[NetworkPair]:
