@@ -13,6 +13,7 @@ def reconcilers(context: Context) -> list[Reconciler]:
     """The controllers of MTV itself."""
     from ansible_collections.vmshift.mtv.controlplane.controllers.conversion import ConversionReconciler
     from ansible_collections.vmshift.mtv.controlplane.controllers.hook import HookReconciler
+    from ansible_collections.vmshift.mtv.controlplane.controllers.host import HostReconciler
     from ansible_collections.vmshift.mtv.controlplane.controllers.migration import MigrationReconciler
     from ansible_collections.vmshift.mtv.controlplane.controllers.network_map import NetworkMapReconciler
     from ansible_collections.vmshift.mtv.controlplane.controllers.ova_provider_server import OVAProviderServerReconciler
@@ -23,6 +24,7 @@ def reconcilers(context: Context) -> list[Reconciler]:
     kinds = (
         ProviderReconciler,
         OVAProviderServerReconciler,
+        HostReconciler,
         NetworkMapReconciler,
         StorageMapReconciler,
         HookReconciler,

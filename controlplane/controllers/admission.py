@@ -17,6 +17,7 @@ from ansible_collections.vmshift.mtv.controlplane.controllers.provider_types imp
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
     ANNOTATION_TRANSFER_NETWORK,
     LABEL_PROVIDER_TYPE,
+    LABEL_RESOURCE,
     LABEL_RESOURCE_TYPE,
     PROVIDER_TYPES,
     is_host,
@@ -30,7 +31,6 @@ Object = dict[str, Any]
 Webhook = Callable[[str, str, "Object | None", "Object | None"], None]
 
 INSECURE_KEY = "insecureSkipVerify"
-LABEL_RESOURCE = "createdForResource"
 ANNOTATION_POPULATOR_LABELS = "populatorLabels"
 SECRET_MUTATOR = "ca-mutatur.forklift.konveyor"
 SECRETS, PROVIDERS, PLANS, MIGRATIONS = (f"{kind}.forklift.konveyor" for kind in ("secrets", "providers", "plans", "migrations"))
@@ -81,7 +81,10 @@ class Rules:
     # Secrets with the label createdForResourceType
 
     def mutate_secret(self, secret: Object, _old: Object | None) -> None:
-        if _label(secret, LABEL_RESOURCE_TYPE) != "providers":
+        purpose = _label(secret, LABEL_RESOURCE_TYPE)
+        if purpose == "hosts" and _label(secret, LABEL_RESOURCE) is not None:
+            self._mutate_host_secret(secret)
+        if purpose != "providers":
             return
         data = secret.setdefault("data", {})
         if INSECURE_KEY not in data:
@@ -89,10 +92,28 @@ class Rules:
         elif _plain(data, INSECURE_KEY) not in BOOLEANS:
             raise Denied(f'strconv.ParseBool: parsing "{_plain(data, INSECURE_KEY)}": invalid syntax')
 
+    def _mutate_host_secret(self, secret: Object) -> None:
+        """What the Secret of an ESXi host does not say is that of its provider: TLS always, the login where the provider is ESXi itself."""
+        data = secret.setdefault("data", {})
+        where = {"name": _plain(data, "provider"), "namespace": secret["metadata"].get("namespace")}
+        if _plain(data, "user"):
+            provider = self.api.find("Provider", where["namespace"], where["name"]) if where["name"] else None
+        else:
+            provider = self._get("Provider", where)
+        reference = ((provider or {}).get("spec") or {}).get("secret") or {}
+        theirs = (self.api.find("Secret", reference.get("namespace", ""), reference.get("name", "")) if reference else None) or {}
+        known = theirs.get("data") or {}
+        keys = [INSECURE_KEY] if INSECURE_KEY not in data else []
+        if provider and not _plain(data, "user") and (provider["spec"].get("settings") or {}).get("sdkEndpoint") == "esxi":
+            keys += ["user", "password"]
+        data.update({key: known[key] for key in keys if key in known})
+
     def validate_secret(self, secret: Object, old: Object | None) -> None:
         purpose = _label(secret, LABEL_RESOURCE_TYPE)
         if purpose == "hosts" and _label(secret, LABEL_RESOURCE) is None:
             raise Denied(f"host secret is labeled with '{LABEL_RESOURCE_TYPE}' but without '{LABEL_RESOURCE}'")
+        if purpose == "hosts" and "user" not in (secret.get("data") or {}):
+            raise Denied("missing credentials on Host secret")
         if purpose != "providers":
             return
         type = _label(secret, LABEL_PROVIDER_TYPE)
@@ -178,7 +199,7 @@ def _label(obj: Object, name: str) -> str | None:
 
 def _plain(data: Object, key: str) -> str:
     try:
-        return base64.b64decode(data[key] or "").decode()
+        return base64.b64decode(data.get(key) or "").decode()
     except (binascii.Error, UnicodeDecodeError):
         return ""
 

@@ -62,6 +62,8 @@ STEP_PENDING, STEP_RUNNING, STEP_COMPLETED = "Pending", "Running", "Completed"
 #: The secret webhooks act only on Secrets that carry both.
 LABEL_RESOURCE_TYPE = "createdForResourceType"
 LABEL_PROVIDER_TYPE = "createdForProviderType"
+#: On the Secret of a Host: the id of the ESXi host.
+LABEL_RESOURCE = "createdForResource"
 #: On everything a migration makes.
 LABEL_PLAN = "plan"
 LABEL_PLAN_NAME = "plan-name"

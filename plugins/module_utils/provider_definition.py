@@ -125,8 +125,7 @@ def stored_secret_problems(type: str, data: Mapping[str, Any]) -> list[str]:
     """Like secret_problems, about the data (base64) of an existing Secret, in its keys."""
     keys = {c.option: c.key for c in CREDENTIALS[type]}
     given: dict[str, Any] = {option: _decoded(data.get(key)) for option, key in keys.items()}
-    given[CA_OPTION] = stored_certificates(data)
-    given[INSECURE_OPTION] = str(given.get(INSECURE_OPTION)).lower() in ("1", "t", "true")
+    given.update(stored_tls(data))
     problems = _problems(type, given, _given(given), lambda option: keys.get(option, option))
     return problems + (["it needs url."] if type == "ova" and not data.get("url") else [])
 
@@ -134,6 +133,12 @@ def stored_secret_problems(type: str, data: Mapping[str, Any]) -> list[str]:
 def stored_certificates(data: Mapping[str, Any]) -> str:
     """The certificates that a Secret's data (base64) hold, "" when there are none."""
     return _decoded(data.get("ca.crt")) or _decoded(data.get(LEGACY_CA_KEY))
+
+
+def stored_tls(data: Mapping[str, Any]) -> dict[str, Any]:
+    """How a Secret's data (base64) say that a provider is verified, as options; {} for no Secret."""
+    insecure = _decoded(data.get("insecureSkipVerify")).strip().lower() in ("1", "t", "true")
+    return {CA_OPTION: stored_certificates(data) or None, INSECURE_OPTION: insecure} if data else {}
 
 
 def certificate_url(type: str, url: str, settings: Mapping[str, Any]) -> str:

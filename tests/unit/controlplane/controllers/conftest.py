@@ -23,7 +23,7 @@ Object = dict[str, Any]
 FORKLIFT = "forklift.konveyor.io/v1beta1"
 API_VERSIONS = {
     **dict.fromkeys(
-        ("Provider", "NetworkMap", "StorageMap", "Plan", "Migration", "Hook", "OVAProviderServer", "ForkliftController"), FORKLIFT
+        ("Provider", "Host", "NetworkMap", "StorageMap", "Plan", "Migration", "Hook", "OVAProviderServer", "ForkliftController"), FORKLIFT
     ),
     "StorageClass": "storage.k8s.io/v1",
     "NetworkAttachmentDefinition": "k8s.cni.cncf.io/v1",
