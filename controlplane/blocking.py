@@ -11,9 +11,12 @@ import concurrent.futures
 import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Record
 
 T = TypeVar("T")
 Object = dict[str, Any]
@@ -37,11 +40,19 @@ class Objects(Protocol):
 
     def delete_all(self, kind: str, namespace: str | None, labels: Mapping[str, str]) -> int: ...
 
+    def events_about(self, obj: Object) -> builtins.list[Object]: ...
+
+
+class OwnObjects(Objects, Protocol):
+    """The verbs that only this cluster has."""
+
+    def referring(self, kind: str, field: str, value: str, namespace: str | None = None) -> builtins.list[Record]: ...
+
 
 class Bridge:
     """The Api for other threads. Once it is closed, it refuses: a thread that nobody waits for any more changes nothing."""
 
-    def __init__(self, api: Objects) -> None:
+    def __init__(self, api: OwnObjects) -> None:
         self._api = api
         self._loop = asyncio.get_running_loop()
         self._closed = False
@@ -77,6 +88,12 @@ class Bridge:
     def delete_all(self, kind: str, namespace: str | None, labels: Mapping[str, str]) -> int:
         return self._on_loop(lambda: self._api.delete_all(kind, namespace, labels))
 
+    def events_about(self, obj: Object) -> builtins.list[Object]:
+        return self._on_loop(lambda: self._api.events_about(obj))
+
+    def referring(self, kind: str, field: str, value: str, namespace: str | None = None) -> builtins.list[Record]:
+        return self._on_loop(lambda: self._api.referring(kind, field, value, namespace))
+
     def _on_loop(self, verb: Callable[[], T]) -> T:
         answer: concurrent.futures.Future[T] = concurrent.futures.Future()
 
@@ -99,7 +116,7 @@ def _ended() -> ApiError:
     return ApiError(503, "ServiceUnavailable", "the control plane ends")
 
 
-async def in_thread(api: Objects, work: Callable[[Bridge], T]) -> T:
+async def in_thread(api: OwnObjects, work: Callable[[Bridge], T]) -> T:
     """The result of `work(bridge to api)`, done in a thread. Cancelled, it leaves the thread behind, whose bridge is closed then.
 
     The thread does not keep the process alive: what it is at is found again by whoever comes next.

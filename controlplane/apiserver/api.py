@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import builtins
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,8 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver.events import Record
 from ansible_collections.vmshift.mtv.controlplane.apiserver.garbage import Collector
 from ansible_collections.vmshift.mtv.controlplane.apiserver.history import Event
 from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Kind, Registry
-from ansible_collections.vmshift.mtv.controlplane.apiserver.selectors import exactly, parse_labels
+from ansible_collections.vmshift.mtv.controlplane.apiserver.selectors import LabelSelector, Selection, exactly, parse_labels
+from ansible_collections.vmshift.mtv.controlplane.apiserver.shelf import Term, reference
 from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Record, Store
 
 Object = dict[str, Any]
@@ -57,9 +58,21 @@ class Api:
         self, kind: str | Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None, selector: str = ""
     ) -> builtins.list[Object]:
         """Objects of all namespaces or one, with all of `labels`, matching the label `selector`; by namespace and name."""
-        wanted, chosen = exactly(labels or {}), parse_labels(selector)
-        records = self.store.records(self.kind(kind).resource, namespace or "")
-        return [record.object() for record in records if wanted.matches(record.labels) and chosen.matches(record.labels)]
+        return [record.object() for record in self.records(kind, namespace, labels, selector)]
+
+    def records(
+        self, kind: str | Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None, selector: str = ""
+    ) -> builtins.list[Record]:
+        """What `list` would return, unparsed: enough where names, uids and labels are wanted."""
+        chosen = LabelSelector((*exactly(labels or {}).requirements, *parse_labels(selector).requirements))
+        return Selection(chosen).records(self.store, self.kind(kind).resource, namespace or "")
+
+    def referring(self, kind: str | Kind, field: str, value: str, namespace: str | None = None) -> builtins.list[Record]:
+        """Records of objects that have `value` among their references of that field (shelf.REFERENCES); by namespace and name."""
+        return self.store.records(self.kind(kind).resource, namespace or "", (reference(field, value),))
+
+    def events_about(self, obj: Object) -> builtins.list[Object]:
+        return [record.object() for record in self.referring("Event", "uid", obj["metadata"]["uid"])]
 
     # Writing
 
@@ -150,13 +163,14 @@ class Api:
         namespace: str | None,
         chosen: Callable[[Record], bool],
         *,
+        terms: Iterable[Term] = (),
         propagation: str | None = "Background",
         dry_run: bool = False,
     ) -> builtins.list[Record]:
-        """Delete the `chosen` objects in one transaction. Returns what they were."""
+        """Delete the `chosen` of the objects that have all `terms` in one transaction. Returns what they were."""
         found = self.kind(kind)
         with self.store.transaction(keep=not dry_run):
-            victims = [record for record in self.store.records(found.resource, namespace or "") if chosen(record)]
+            victims = [record for record in self.store.records(found.resource, namespace or "", terms) if chosen(record)]
             for record in victims:
                 if self.store.by_uid(record.uid):  # not gone with another one
                     self.delete(found, record.namespace, record.name, propagation=propagation)
@@ -165,7 +179,7 @@ class Api:
     def delete_all(self, kind: str | Kind, namespace: str | None, labels: Mapping[str, str]) -> int:
         """Delete the objects with all of `labels`; how many there were."""
         selector = exactly(labels)
-        return len(self.delete_collection(kind, namespace, lambda record: selector.matches(record.labels)))
+        return len(self.delete_collection(kind, namespace, lambda record: selector.matches(record.labels), terms=selector.terms))
 
     # Changes and events
 

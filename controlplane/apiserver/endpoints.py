@@ -88,7 +88,7 @@ async def list_or_watch(call: Call) -> web.StreamResponse:
     target, query = call.target, call.request.query
     selection = Selection.of(query, target.kind.resource)
     store = call.api.store
-    records = [record for record in store.records(target.kind.resource, target.namespace) if selection.matches(record)]
+    records = selection.records(store, target.kind.resource, target.namespace)
     metadata: Object = {"resourceVersion": str(store.revision)}
     limit = query.get("limit", "")
     if query.get("continue"):
@@ -242,7 +242,12 @@ async def delete_collection(call: Call) -> web.StreamResponse:
     asked = await Deletion.of(call)
     selection = Selection.of(call.request.query, target.kind.resource)
     deleted = call.api.delete_collection(
-        target.kind, target.namespace, selection.matches, propagation=asked.propagation, dry_run=asked.dry_run
+        target.kind,
+        target.namespace,
+        selection.matches,
+        terms=selection.labels.terms,
+        propagation=asked.propagation,
+        dry_run=asked.dry_run,
     )
     return call.respond(call.form.many(deleted, {"resourceVersion": str(call.api.store.revision)}))
 

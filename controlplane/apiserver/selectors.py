@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 
 if TYPE_CHECKING:
-    from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Record
+    from ansible_collections.vmshift.mtv.controlplane.apiserver.shelf import Term
+    from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Record, Store
 
 QUALIFIED_NAME = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
@@ -83,6 +84,11 @@ class LabelSelector:
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         return all(requirement.matches(labels) for requirement in self.requirements)
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Labels that everything it selects has: by them a store finds candidates without looking at all objects."""
+        return tuple((r.key, r.values[0]) for r in self.requirements if r.operator == "in" and len(r.values) == 1)
 
 
 def parse_labels(text: str) -> LabelSelector:
@@ -175,6 +181,10 @@ class Selection:
 
     def matches(self, record: Record) -> bool:
         return self.labels.matches(record.labels) and self.fields.matches(record)
+
+    def records(self, store: Store, resource: str, namespace: str) -> list[Record]:
+        """What it selects, ordered by namespace and name."""
+        return [record for record in store.records(resource, namespace, self.labels.terms) if self.matches(record)]
 
 
 def _field(obj: dict[str, Any], path: str) -> str:

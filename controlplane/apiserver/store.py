@@ -11,7 +11,7 @@ import logging
 import os
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.apiserver.history import Event, History
+from ansible_collections.vmshift.mtv.controlplane.apiserver.shelf import Place, Shelf, Term, references
 
 log = logging.getLogger(__name__)
 
@@ -45,19 +46,22 @@ class Record:
     revision: int
     text: str
     labels: dict[str, str]
+    terms: tuple[Term, ...]  # what it is found by
     owners: tuple[str, ...]  # uids
     deleting: bool
 
     @classmethod
     def of(cls, resource: str, obj: Object, text: str) -> Record:
         meta = obj["metadata"]
+        labels = meta.get("labels") or {}
         return cls(
             key=(resource, meta.get("namespace", ""), meta["name"]),
             kind=obj["kind"],
             uid=meta["uid"],
             revision=int(meta["resourceVersion"]),
             text=text,
-            labels=meta.get("labels") or {},
+            labels=labels,
+            terms=(*labels.items(), *references(resource, obj)),
             owners=tuple(ref["uid"] for ref in meta.get("ownerReferences") or ()),
             deleting="deletionTimestamp" in meta,
         )
@@ -73,6 +77,10 @@ class Record:
     @property
     def name(self) -> str:
         return self.key[2]
+
+    @property
+    def place(self) -> Place:
+        return self.key[1:]
 
     def object(self) -> Object:
         """The object, as a copy of the caller's own."""
@@ -91,7 +99,7 @@ class Store:
         self._database.executescript(TABLES)
         self.revision: int = self._database.execute("SELECT value FROM revision").fetchone()[0]
         self._started_at = self.revision
-        self._records: dict[str, dict[tuple[str, str], Record]] = {}
+        self._shelves: dict[str, Shelf] = {}
         self._by_uid: dict[str, Record] = {}
         self._dependents: dict[str, dict[Key, Record]] = {}
         self._histories: dict[str, History] = {}
@@ -99,7 +107,7 @@ class Store:
         self._changes: list[tuple[Event, Object]] | None = None
         self._unpublished: deque[tuple[Event, Object]] = deque()
         self._publishing = False
-        for resource, body in self._database.execute("SELECT resource, body FROM objects"):
+        for resource, body in self._database.execute("SELECT resource, body FROM objects ORDER BY resource, namespace, name"):
             self._index(Record.of(resource, json.loads(body), body))
 
     def close(self) -> None:
@@ -108,15 +116,14 @@ class Store:
     # Reading
 
     def get(self, resource: str, namespace: str, name: str) -> Record | None:
-        return self._records.get(resource, {}).get((namespace, name))
+        return self._shelf(resource).get(namespace, name)
 
-    def records(self, resource: str, namespace: str = "") -> list[Record]:
-        """Records of one resource, of one namespace when given, ordered by namespace and name."""
-        records = self._records.get(resource, {})
-        return [records[key] for key in sorted(records) if not namespace or key[0] == namespace]
+    def records(self, resource: str, namespace: str = "", terms: Iterable[Term] = ()) -> list[Record]:
+        """Records of one resource, of one namespace when given, having all `terms`; ordered by namespace and name."""
+        return self._shelf(resource).records(namespace, terms)
 
     def in_namespace(self, namespace: str) -> list[Record]:
-        return [r for records in list(self._records.values()) for (ns, _name), r in list(records.items()) if ns == namespace]
+        return [record for shelf in list(self._shelves.values()) for record in shelf.records(namespace)]
 
     def by_uid(self, uid: str) -> Record | None:
         return self._by_uid.get(uid)
@@ -230,17 +237,20 @@ class Store:
         except Exception:  # the change is committed: a failing listener must not make it look refused
             log.exception("subscriber failed on %s %s", event.type, event.record.key)
 
+    def _shelf(self, resource: str) -> Shelf:
+        return self._shelves.get(resource) or self._shelves.setdefault(resource, Shelf())
+
     def _history(self, resource: str) -> History:
         return self._histories.setdefault(resource, History(self._started_at))
 
     def _index(self, record: Record) -> None:
-        self._records.setdefault(record.resource, {})[record.key[1:]] = record
+        self._shelf(record.resource).add(record)
         self._by_uid[record.uid] = record
         for owner in record.owners:
             self._dependents.setdefault(owner, {})[record.key] = record
 
     def _unindex(self, record: Record) -> None:
-        del self._records[record.resource][record.key[1:]]
+        self._shelf(record.resource).remove(record)
         self._by_uid.pop(record.uid, None)
         for owner in record.owners:
             dependents = self._dependents.get(owner, {})

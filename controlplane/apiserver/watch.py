@@ -128,8 +128,7 @@ class Watch:
                     await asyncio.wait_for(changed.wait(), min(left, BOOKMARK_SECONDS))
 
     def _initial(self) -> Iterable[Record]:
-        records = self._store.records(self._target.kind.resource, self._target.namespace)
-        return (record for record in records if self._selection.matches(record))
+        return self._selection.records(self._store, self._target.kind.resource, self._target.namespace)
 
     def _translated(self, event: Event) -> Iterable[str]:
         """A change as this watch sees it: entering the selection is an addition, leaving it a deletion."""

@@ -85,8 +85,8 @@ class PodReconciler(Reconciler):
         return {"PersistentVolumeClaim": self._users_of, "Node": lambda _node: [_LEFTOVERS]}
 
     def _users_of(self, claim: Object) -> Iterable[Key]:
-        pods = self._api.list(self.kind, claim["metadata"]["namespace"])
-        return [key_of(pod) for pod in pods if claim["metadata"]["name"] in claims_of(pod)]
+        meta = claim["metadata"]
+        return [pod.place for pod in self._api.referring(self.kind, "claim", meta["name"], meta["namespace"])]
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
         self._clear_leftovers()

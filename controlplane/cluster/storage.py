@@ -120,7 +120,7 @@ class ClaimReconciler(Reconciler):
         reference = volume["spec"].get("claimRef")
         if reference:
             return [(reference["namespace"], reference["name"])]
-        return [key_of(c) for c in self._api.list(self.kind) if c["spec"].get("volumeName") == volume["metadata"]["name"]]
+        return [claim.place for claim in self._api.referring(self.kind, "volume", volume["metadata"]["name"])]
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
         claim = self._api.find(self.kind, namespace, name)
@@ -235,8 +235,8 @@ class ClaimReconciler(Reconciler):
 
     def _release(self, claim: Object) -> None:
         meta = claim["metadata"]
-        users = [pod for pod in self._api.list("Pod", meta["namespace"]) if meta["name"] in claims_of(pod)]
-        if any(pod.get("status", {}).get("phase") not in ENDED for pod in users):
+        users = self._api.referring("Pod", "claim", meta["name"], meta["namespace"])
+        if any(pod.object().get("status", {}).get("phase") not in ENDED for pod in users):
             return
         left = [finalizer for finalizer in meta.get("finalizers", ()) if finalizer != PROTECTION]
         if left != meta.get("finalizers", []):

@@ -50,9 +50,9 @@ class ConversionReconciler(Reconciler):
     def _of_pod(self, pod: Object) -> Iterable[Key]:
         name = pod["metadata"].get("labels", {}).get(labels.CONVERSION)
         if name:
-            found = [c for c in self.context.api.list("Conversion") if c["metadata"]["name"] == name]
+            found = [record.place for record in self.context.api.records("Conversion") if record.name == name]
             # One that is gone has left its name only; its pod is to go too.
-            yield from ((c["metadata"]["namespace"], name) for c in found) if found else (("", name),)
+            yield from found or [("", name)]
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
         conversion = self.context.api.find("Conversion", namespace, name)
@@ -141,7 +141,7 @@ class ConversionReconciler(Reconciler):
 
     def _delete_orphans(self, name: str) -> None:
         """Pods of a Conversion that is gone. They cannot have it for an owner: it may live in another namespace, or cluster."""
-        names = {c["metadata"]["name"] for c in self.context.api.list("Conversion")}
+        names = {record.name for record in self.context.api.records("Conversion")}
         for pod in self.context.api.list("Pod", None, {labels.CONVERSION: name}):
             if name not in names and labels.origin(pod) is None:
                 self.context.api.delete("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"])

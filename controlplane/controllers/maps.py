@@ -31,16 +31,14 @@ class MapReconciler(Reconciler):
         context.inventory.subscribe(self._inventory_changed)
 
     def triggers(self) -> Mapping[str, Callable[[Object], Iterable[Key]]]:
-        return {"Provider": lambda provider: references.referring_to(self.context.api, self.kind, provider)}
+        return {"Provider": lambda provider: references.referring_to(self.context.api, self.kind, "provider", provider)}
 
     def _inventory_changed(self, provider_uid: str, collection: str, _item: Object | None) -> None:
         """Of a source its networks (storages) concern a map, of a destination its NADs (StorageClasses)."""
         if not any(collection == collections[self.collection] for collections in MAP_COLLECTIONS.values()):
             return
-        for provider in self.context.api.list("Provider"):
-            if provider["metadata"]["uid"] == provider_uid:
-                for key in references.referring_to(self.context.api, self.kind, provider):
-                    self.enqueue(key)
+        for key in references.referring_to_provider(self.context.api, self.kind, provider_uid):
+            self.enqueue(key)
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
         obj = self.context.api.find(self.kind, namespace, name)

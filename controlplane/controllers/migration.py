@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import ADVISORY, CRITICAL, REQUIRED, WARN, Conditions, now
-from ansible_collections.vmshift.mtv.controlplane.controllers.references import is_set, text
+from ansible_collections.vmshift.mtv.controlplane.controllers.references import is_set, referring_to, text
 from ansible_collections.vmshift.mtv.controlplane.controllers.reporting import report
-from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Reconciler, key_of
+from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Reconciler
 from ansible_collections.vmshift.mtv.controlplane.migration import history
 from ansible_collections.vmshift.mtv.controlplane.migration.execution import refers_to
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import READY, ended, is_true
@@ -26,14 +26,7 @@ class MigrationReconciler(Reconciler):
         self.context = context
 
     def triggers(self) -> Mapping[str, Callable[[Object], Iterable[Key]]]:
-        return {"Plan": self._of_plan}
-
-    def _of_plan(self, plan: Object) -> Iterable[Key]:
-        meta = plan["metadata"]
-        for migration in self.context.api.list("Migration"):
-            reference = migration["spec"].get("plan") or {}
-            if (reference.get("namespace"), reference.get("name")) == (meta["namespace"], meta["name"]):
-                yield key_of(migration)
+        return {"Plan": lambda plan: referring_to(self.context.api, "Migration", "plan", plan)}
 
     async def reconcile(self, namespace: str, name: str) -> None:
         migration = self.context.api.find("Migration", namespace, name)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ansible_collections.vmshift.mtv.controlplane.blocking import in_thread
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import ADVISORY, CRITICAL, REQUIRED, Conditions
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation import validate
-from ansible_collections.vmshift.mtv.controlplane.controllers.references import referring_to, refers_to
+from ansible_collections.vmshift.mtv.controlplane.controllers.references import referring_to, referring_to_provider
 from ansible_collections.vmshift.mtv.controlplane.controllers.reporting import report
-from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Reconciler, key_of
+from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Reconciler
 from ansible_collections.vmshift.mtv.controlplane.migration import history, labels, scheduling, vddk
 from ansible_collections.vmshift.mtv.controlplane.migration.runner import PlanRunner
 from ansible_collections.vmshift.mtv.controlplane.migration.settings import settings
@@ -40,10 +40,9 @@ class PlanReconciler(Reconciler):
         # Children lead to plans that are gone, too: what was left when the control plane was killed is found at the next start.
         return {
             "Migration": self._of_migration,
-            "Provider": lambda provider: referring_to(self.context.api, "Plan", provider),
-            "NetworkMap": lambda found: self._using("network", found),
-            "StorageMap": lambda found: self._using("storage", found),
-            "Hook": self._hooked_by,
+            "Provider": lambda provider: referring_to(self.context.api, "Plan", "provider", provider),
+            **dict.fromkeys(("NetworkMap", "StorageMap"), lambda found: referring_to(self.context.api, "Plan", "map", found)),
+            "Hook": lambda hook: referring_to(self.context.api, "Plan", "hook", hook),
             "Job": self._trying_an_image,
             **dict.fromkeys(CHILDREN, _of_child),
         }
@@ -52,26 +51,15 @@ class PlanReconciler(Reconciler):
         reference = migration["spec"].get("plan") or {}
         yield reference.get("namespace", ""), reference.get("name", "")
 
-    def _using(self, what: str, found: Object) -> Iterable[Key]:
-        plans = self.context.api.list("Plan")
-        return [key_of(plan) for plan in plans if refers_to(plan["spec"]["map"].get(what), found)]
-
-    def _hooked_by(self, hook: Object) -> Iterable[Key]:
-        for plan in self.context.api.list("Plan"):
-            used = (entry.get("hook") for vm in plan["spec"].get("vms") or () for entry in vm.get("hooks") or ())
-            if any(refers_to(reference, hook) for reference in used):
-                yield key_of(plan)
-
     def _trying_an_image(self, job: Object) -> Iterable[Key]:
         found = job["metadata"].get("labels") or {}
-        if vddk.LABEL in found:
-            yield from (key_of(plan) for plan in self.context.api.list("Plan") if plan["metadata"]["uid"] == found.get("plan"))
+        plan = self.context.api.store.by_uid(found.get("plan", "")) if vddk.LABEL in found else None
+        if plan is not None and plan.kind == "Plan":
+            yield plan.place
 
     def _inventory_changed(self, provider_uid: str, _collection: str, _item: Object | None) -> None:
-        for provider in self.context.api.list("Provider"):
-            if provider["metadata"]["uid"] == provider_uid:
-                for key in referring_to(self.context.api, "Plan", provider):
-                    self.enqueue(key)
+        for key in referring_to_provider(self.context.api, "Plan", provider_uid):
+            self.enqueue(key)
 
     # The pass
 
@@ -137,7 +125,8 @@ class PlanReconciler(Reconciler):
         if history.active(plan) is None:
             if conditions.blocked or conditions.has(VALIDATING_VDDK):
                 return RECHECK
-            if history.pending(self.context.api.list("Migration"), plan) is None:
+            keys = referring_to(self.context.api, "Migration", "plan", plan)
+            if history.pending((self.context.api.get("Migration", *key) for key in keys), plan) is None:
                 return None
         return await self._off_loop(lambda runner: runner.execute(plan, conditions))
 

@@ -76,7 +76,7 @@ class ProviderReconciler(Reconciler):
         return self._with_uid(uid) if uid else []
 
     def _with_uid(self, uid: str) -> list[Key]:
-        return [key_of(p) for p in self.api.list(self.kind) if p["metadata"]["uid"] == uid]
+        return [provider.place for provider in self.api.records(self.kind) if provider.uid == uid]
 
     def _source_changed(self, uid: str, collection: str, _item: Object | None) -> None:
         if collection == PROBLEMS:

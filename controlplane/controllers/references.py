@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import Conflict
+from ansible_collections.vmshift.mtv.controlplane.apiserver.shelf import place
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import CRITICAL, Conditions
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import READY, is_true, provider_type
 
@@ -37,12 +38,16 @@ def refers_to(reference: Reference | None, obj: Object) -> bool:
     return bool(reference) and (reference.get("name"), reference.get("namespace")) == (meta["name"], meta.get("namespace"))  # type: ignore[union-attr]
 
 
-def referring_to(api: Api, kind: str, provider: Object) -> Iterator[tuple[str, str]]:
-    """Keys of the maps or plans whose source or destination is `provider`."""
-    for obj in api.list(kind):
-        pair = (obj.get("spec") or {}).get("provider") or {}
-        if refers_to(pair.get("source"), provider) or refers_to(pair.get("destination"), provider):
-            yield obj["metadata"]["namespace"], obj["metadata"]["name"]
+def referring_to(api: Api, kind: str, field: str, obj: Object) -> list[tuple[str, str]]:
+    """Keys of the objects of `kind` that have `obj` as their "provider" (source or destination), "map", "hook" or "plan"."""
+    meta = obj["metadata"]
+    return [record.place for record in api.referring(kind, field, place(meta.get("namespace"), meta["name"]))]
+
+
+def referring_to_provider(api: Api, kind: str, uid: str) -> list[tuple[str, str]]:
+    """Keys of the maps or plans whose source or destination is the provider with that uid."""
+    provider = api.store.by_uid(uid)
+    return referring_to(api, kind, "provider", provider.object()) if provider and provider.kind == "Provider" else []
 
 
 def text(ref: Ref) -> str:

@@ -106,9 +106,11 @@ class RemoteCluster:
         return None if answer is None or answer.status == 404 else _object(answer)
 
     def list(self, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> builtins.list[Object]:
-        query = {"limit": str(self.page)}
-        if labels:
-            query["labelSelector"] = ",".join(f"{name}={value}" for name, value in labels.items())
+        wanted = {"labelSelector": ",".join(f"{name}={value}" for name, value in labels.items())} if labels else {}
+        return self._list(kind, namespace, wanted)
+
+    def _list(self, kind: str, namespace: str | None, wanted: Mapping[str, str]) -> builtins.list[Object]:
+        query = {"limit": str(self.page), **wanted}
         found: builtins.list[Object] = []
         while True:
             page = _object(self.request("GET", path_of(kind, namespace), query=query))
@@ -119,6 +121,9 @@ class RemoteCluster:
             if not token:
                 return found
             query["continue"] = token
+
+    def events_about(self, obj: Object) -> builtins.list[Object]:
+        return self._list("Event", obj["metadata"].get("namespace"), {"fieldSelector": f"involvedObject.uid={obj['metadata']['uid']}"})
 
     def create(self, obj: Object) -> Object:
         annotations = {**(obj["metadata"].get("annotations") or {}), labels.ORIGIN: self._identity}

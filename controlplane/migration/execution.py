@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
+from ansible_collections.vmshift.mtv.controlplane.apiserver.shelf import place
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import now
 from ansible_collections.vmshift.mtv.controlplane.migration import cleanup, history, pipeline, plan_configuration, scheduling
 from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import COMPLETED, STARTED, lacking
@@ -53,9 +54,16 @@ def _admitted(run: Run) -> list[Object]:
     if not any(scheduling.waiting(vm) for vm in run.vms):
         return []
     limit = run.settings.max_vm_inflight
-    chosen = scheduling.choose(run.vms, scheduling.in_other_plans(run.api.list("Plan"), run.plan), limit)
+    chosen = scheduling.choose(run.vms, scheduling.in_other_plans(_plans_beside(run), run.plan), limit)
     scheduling.mark(run.vms, chosen, limit)
     return chosen
+
+
+def _plans_beside(run: Run) -> list[Object]:
+    """The other plans with the same source provider. This one, which may be large, is at hand."""
+    source = run.spec["provider"]["source"]
+    found = run.api.referring("Plan", "provider", place(source["namespace"], source["name"]))
+    return [record.object() for record in found if record.uid != run.plan["metadata"]["uid"]]
 
 
 def not_served(run: Run) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.vmshift.mtv.controlplane.migration import itineraries, labels, pipeline
 
 if TYPE_CHECKING:
-    from ansible_collections.vmshift.mtv.controlplane.blocking import Objects
+    from ansible_collections.vmshift.mtv.controlplane.blocking import Objects, OwnObjects
     from ansible_collections.vmshift.mtv.controlplane.migration.destination import Destination
     from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import Itinerary, Traits
     from ansible_collections.vmshift.mtv.controlplane.migration.settings import Settings
@@ -35,7 +35,7 @@ class Run:
     `api`: the objects of this cluster, which manages the migration; those that belong to VMs are the target's.
     """
 
-    api: Objects
+    api: OwnObjects
     plan: Object
     migration: Object
     snapshot: Object  # the entry of this run in plan.status.migration.history

@@ -6,7 +6,6 @@ it writes the status.
 
 from __future__ import annotations
 
-import copy
 import logging
 import time
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import READY,
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import SourceError
 
 if TYPE_CHECKING:
-    from ansible_collections.vmshift.mtv.controlplane.blocking import Objects
+    from ansible_collections.vmshift.mtv.controlplane.blocking import OwnObjects
     from ansible_collections.vmshift.mtv.controlplane.context import Context
     from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import Source
 
@@ -41,14 +40,12 @@ SLOW = 3.0  # while something is in the way of a run
 class PlanRunner:
     """`api`: the objects of this cluster; a Bridge for all that waits."""
 
-    def __init__(self, context: Context, api: Objects) -> None:
+    def __init__(self, context: Context, api: OwnObjects) -> None:
         self._inventory, self._state, self._namespace = context.inventory, context.state, context.namespace
         self._api = api
 
     def execute(self, plan: Object, conditions: Conditions) -> float:
         """One pass over the active run of a plan, or over the next one. Returns the seconds until the next pass."""
-        status = plan["status"]["migration"]
-        before = copy.deepcopy(status)
         try:
             with self._destination(plan) as there:
                 snapshot = history.active(plan)
@@ -58,9 +55,15 @@ class PlanRunner:
                 return delay
         except SourceError as error:
             log.info("plan %s waits: %s", plan["metadata"]["name"], error.message)
-            status.clear()
-            status.update(before)  # no half of a pass
+            self._forget_pass(plan)
             return SLOW
+
+    def _forget_pass(self, plan: Object) -> None:
+        """No half of a pass: back to what is stored."""
+        meta = plan["metadata"]
+        stored = self._api.find("Plan", meta["namespace"], meta["name"]) or {}
+        plan["status"]["migration"].clear()
+        plan["status"]["migration"].update((stored.get("status") or {}).get("migration") or {})
 
     def _begin(self, plan: Object, there: Destination) -> float:
         migration = history.pending(self._api.list("Migration"), plan)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import re
 import string
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.go_template import TemplateError, render
@@ -73,7 +73,7 @@ def sanitized(name: str) -> str:
     return ".".join(labels)[:LABEL_MAX].strip(".-")
 
 
-def vm_name(source_name: str, taken: Collection[str], suffix: Callable[[], str] = random_suffix) -> str:
+def vm_name(source_name: str, taken: Container[str], suffix: Callable[[], str] = random_suffix) -> str:
     """The name of the target VM of a source VM without a target name of its own: valid, and not among `taken`."""
     name = source_name if is_dns1123_subdomain(source_name) else sanitized(source_name) or "vm-" + suffix()
     if name not in taken:

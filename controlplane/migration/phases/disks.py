@@ -74,8 +74,7 @@ def _refused(api: Objects, claim: Object | None) -> str:
     """The provisioner's refusal of a claim: without it a full disk would only look like a long wait."""
     if claim is None or children.bound(claim):
         return ""
-    events = api.list("Event", claim["metadata"]["namespace"])
-    about = [e for e in events if e["involvedObject"].get("uid") == claim["metadata"]["uid"] and e["reason"] == "ProvisioningFailed"]
+    about = [event for event in api.events_about(claim) if event["reason"] == "ProvisioningFailed"]
     return f"ProvisioningFailed; {about[-1]['message']}" if about else ""
 
 

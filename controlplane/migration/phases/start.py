@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from ansible_collections.vmshift.mtv.controlplane.migration import children, cleanup, labels, pipeline, plan_configuration
@@ -33,7 +34,7 @@ def _refuse(work: VmRun) -> None:
 
 def target_name(work: VmRun) -> str:
     """The name the target VM will have (facts 3.11). Raises PhaseError when the name asked for is taken."""
-    taken = _taken(work)
+    taken = _Taken(work)
     wanted = work.vm.get("targetName")
     if wanted:
         if wanted in taken:
@@ -42,13 +43,27 @@ def target_name(work: VmRun) -> str:
     return work.vm.get("newName") or naming.vm_name(work.source_vm["name"], taken)
 
 
-def _taken(work: VmRun) -> set[str]:
+class _Taken(Container[str]):
     """Names in the target namespace, and those that other VMs of the plan are going to have."""
-    own = labels.of_vm(work.plan, work.vm["id"])
-    there = work.target.list("VirtualMachine", work.namespace)
-    names = {vm["metadata"]["name"] for vm in there if not own.items() <= vm["metadata"].get("labels", {}).items()}
+
+    def __init__(self, work: VmRun) -> None:
+        self._work = work
+        self._claimed = _claimed_in_plan(work)
+
+    def __contains__(self, name: object) -> bool:
+        # One look for one name: there may be thousands of VMs, and the target may be another cluster.
+        return name in self._claimed or self._is_there(str(name))
+
+    def _is_there(self, name: str) -> bool:
+        work = self._work
+        found = work.target.find("VirtualMachine", work.namespace, name)
+        own = labels.of_vm(work.plan, work.vm["id"])
+        return found is not None and not own.items() <= found["metadata"].get("labels", {}).items()
+
+
+def _claimed_in_plan(work: VmRun) -> set[str]:
     place = next(index for index, vm in enumerate(work.run.vms) if vm is work.vm)
     claims = [vm.get("newName") or vm.get("targetName") or vm["name"] for vm in work.run.vms]
     # Of several VMs of one name, the first in the plan keeps it.
     later = {name for name in claims[place + 1 :] if name != work.source_vm["name"]}
-    return names | set(claims[:place]) | later
+    return set(claims[:place]) | later
