@@ -36,6 +36,8 @@ _PASSING = {500: 3, 502: _ATTEMPTS, 503: _ATTEMPTS, 504: _ATTEMPTS}
 _STALLED_ATTEMPTS = 2
 _LONGEST_PAUSE = 30.0
 _LONGEST_TEXT = 500
+#: Seconds that a watch may be silent beyond its own end.
+_WATCH_GRACE = 15.0
 
 
 class Reply(NamedTuple):
@@ -159,7 +161,7 @@ class Cluster:
     def stream(self, path: str, query: Mapping[str, Any] | None = None, *, seconds: int = 60) -> EventStream:
         """Open a watch that the server ends after `seconds`. Raises ClusterError when it is refused."""
         query = {**(query or {}), "watch": "true", "timeoutSeconds": seconds}
-        response = self._send("GET", path, query, None, None, seconds + 15.0)
+        response = self._send("GET", path, query, None, None, seconds + _WATCH_GRACE)
         if response.status >= 400:
             raise _refused(self._reply(response), "GET", path)
         return EventStream(response)

@@ -28,6 +28,8 @@ SILENCE_SECONDS = 60.0
 #: A cluster that cannot be reached for this long on end is not only restarting; it may be gone for good.
 OUTAGE_SECONDS = 900.0
 _WATCH_SECONDS = 60
+#: Seconds until the cluster is looked at again that could not be read; doubled each time up to the longest.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
 _HINT = "the objects it refers to (do they exist?) and the log of the forklift-controller pod"
 #: Answers that asking again does not change.
 _FINAL_STATUSES = (400, 401, 403, 404, 405)
@@ -194,11 +196,11 @@ class _Observer:
         return True
 
     def _follow(self, group: tuple[str, str]) -> None:
-        pause, lost = 0.5, 0.0  # lost: since when the cluster cannot be read
+        pause, lost = _FIRST_PAUSE, 0.0  # lost: since when the cluster cannot be read
         while not self._stop.is_set():
             try:
                 version = self._list(group)
-                self.trouble, pause, lost = None, 0.5, 0.0
+                self.trouble, pause, lost = None, _FIRST_PAUSE, 0.0
                 while not self._stop.is_set():
                     version = self._watch(group, version)
                     self._stop.wait(0.1)  # a server that ends watches at once must not be hammered
@@ -214,7 +216,7 @@ class _Observer:
                 return
             # Also after 410 Gone: the next round lists anew.
             self._stop.wait(pause)
-            pause = min(pause * 2, 5.0)
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _query(self, group: tuple[str, str]) -> dict[str, Any]:
         targets = self._groups[group]

@@ -69,13 +69,16 @@ def plane(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     lifetime.stop(state)
 
 
-def serve(state: State) -> subprocess.Popen[bytes]:
-    """Start a control plane over `state` and wait until it serves."""
+def serve(state: State, **variables: str) -> subprocess.Popen[bytes]:
+    """Start a control plane over `state`, with more environment variables, and wait until it serves."""
     state.prepare()
     (state.run / "endpoints.json").unlink(missing_ok=True)
     with (state.run / "controlplane.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", PACKAGE, "serve", "--state", str(state.root)], env=environment(), stdout=log, stderr=log
+            [sys.executable, "-m", PACKAGE, "serve", "--state", str(state.root)],
+            env={**environment(), **variables},
+            stdout=log,
+            stderr=log,
         )
     for _attempt in range(200):
         if lifetime.read_endpoints(state):
@@ -89,7 +92,7 @@ def serve(state: State) -> subprocess.Popen[bytes]:
 
 
 @pytest.fixture(scope="session")
-def serve_state() -> Callable[[State], subprocess.Popen[bytes]]:
+def serve_state() -> Callable[..., subprocess.Popen[bytes]]:
     """For tests that need a control plane of their own."""
     return serve
 
