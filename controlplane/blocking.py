@@ -119,10 +119,18 @@ def _ended() -> ApiError:
 async def in_thread(api: OwnObjects, work: Callable[[Bridge], T]) -> T:
     """The result of `work(bridge to api)`, done in a thread. Cancelled, it leaves the thread behind, whose bridge is closed then.
 
-    The thread does not keep the process alive: what it is at is found again by whoever comes next.
+    What the thread was at is found again by whoever comes next.
     """
-    loop = asyncio.get_running_loop()
     bridge = Bridge(api)
+    try:
+        return await apart(lambda: work(bridge))
+    finally:
+        bridge.close()
+
+
+async def apart(work: Callable[[], T]) -> T:
+    """The result of `work()`, done in a thread of its own, which does not keep the process alive when nobody waits for it any more."""
+    loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
     def tell(set: Callable[[Any], None], value: Any) -> None:
@@ -131,14 +139,11 @@ async def in_thread(api: OwnObjects, work: Callable[[Bridge], T]) -> T:
 
     def run() -> None:
         try:
-            outcome: tuple[Callable[[Any], None], Any] = (done.set_result, work(bridge))
+            outcome: tuple[Callable[[Any], None], Any] = (done.set_result, work())
         except BaseException as error:
             outcome = (done.set_exception, error)
         with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
             loop.call_soon_threadsafe(tell, *outcome)
 
     threading.Thread(target=run, daemon=True, name="blocking").start()
-    try:
-        return await done
-    finally:
-        bridge.close()
+    return await done

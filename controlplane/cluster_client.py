@@ -24,6 +24,11 @@ def secret_text(secret: Object, key: str) -> str:
         return ""
 
 
+def is_insecure(secret: Object) -> bool:
+    """The Secret says that certificates are not to be verified."""
+    return secret_text(secret, "insecureSkipVerify").lower() in ("true", "1", "t")
+
+
 class Answer(NamedTuple):
     """Of an API server: status with its phrase, and the body."""
 
@@ -50,7 +55,7 @@ class ClusterClient:
             yield session
 
     def _tls(self) -> ssl.SSLContext | bool:
-        if secret_text(self._secret, "insecureSkipVerify").lower() in ("true", "1", "t"):
+        if is_insecure(self._secret):
             return False
         authority = secret_text(self._secret, "ca.crt") or secret_text(self._secret, "cacert")
         if not authority:

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.vmshift.mtv.controlplane.controllers import conversion_tools, ova_server_objects, references
+from ansible_collections.vmshift.mtv.controlplane.blocking import apart
+from ansible_collections.vmshift.mtv.controlplane.cluster_client import is_insecure
+from ansible_collections.vmshift.mtv.controlplane.controllers import conversion_tools, ova_server_objects, references, vsphere_provider
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import ADVISORY, CRITICAL, REQUIRED, WARN, Conditions
 from ansible_collections.vmshift.mtv.controlplane.controllers.provider_types import (
     FINALIZERS,
@@ -41,6 +43,11 @@ Object = dict[str, Any]
 STAGING, READY_PHASE, VALIDATION_FAILED, CONNECTION_FAILED = "Staging", "Ready", "ValidationFailed", "ConnectionFailed"
 SOON, LATER = 3.0, 30.0  # seconds until the next look: while something is missing, and when all is well
 SLOW_LOAD = 3.0  # seconds after which a load is announced
+#: Types of which Forklift says that certificates are not verified.
+SAYS_INSECURE = ("vsphere", "ovirt", "hyperv", "nutanix")
+INSECURE = "TLS is susceptible to machine-in-the-middle attacks when certificate verification is skipped."
+#: Types that tell Forklift of refused credentials without an HTTP status, so that it takes them for any other failure.
+LEARNS_NO_STATUS = ("openshift", "vsphere")
 SHOWN_PROBLEMS = 5  # of a source, in a condition; the log has all
 
 
@@ -101,10 +108,12 @@ class ProviderReconciler(Reconciler):
             self.context.inventory.drop(provider["metadata"]["uid"])
         conditions = Conditions(conditions_of(provider))
         secret = self._validate(provider, conditions)
+        fields = await self._identify(provider, secret, conditions) if provider_type(provider) == "vsphere" else {}
         if conditions.blocked:
-            self._report(provider, conditions, VALIDATION_FAILED, {})
-            return None
-        fields = self._serve(provider, changed)
+            unreachable = conditions.has("ConnectionTestFailed")
+            self._report(provider, conditions, CONNECTION_FAILED if unreachable else VALIDATION_FAILED, fields)
+            return SOON if unreachable else None
+        fields |= self._serve(provider, changed)
         waiting = self._waiting_for_server(provider)
         if waiting:
             conditions.set("WaitingForService", ADVISORY, waiting, reason="Started")
@@ -133,21 +142,37 @@ class ProviderReconciler(Reconciler):
             reason = "NotFound" if references.is_set(reference) else "NotSet"
             conditions.set("SecretNotValid", CRITICAL, "The `secret` is not valid.", reason=reason)
             return {}
+        if provider_type(provider) in SAYS_INSECURE and is_insecure(secret):
+            conditions.set("ConnectionInsecure", WARN, INSECURE, reason="SkipTLSVerification")
         missing = missing_secret_keys(provider, secret)
         if missing:
             conditions.set("SecretNotValid", CRITICAL, "The `secret` is not valid.", reason="DataErr", items=missing)
         return secret
 
+    async def _identify(self, provider: Object, secret: Object, conditions: Conditions) -> Object:
+        """Keys for SSH, and the fingerprint of the server, which shows even while the Secret lacks a user (facts 2.2)."""
+        namespace, names = provider["metadata"]["namespace"], vsphere_provider.ssh_key_names(provider)
+        if any(self.api.find("Secret", namespace, name) is None for name in names):
+            for keys in await apart(lambda: vsphere_provider.ssh_keys(provider)):
+                if self.api.find("Secret", namespace, keys["metadata"]["name"]) is None:
+                    self.api.create(keys)
+        try:
+            return {"fingerprint": await vsphere_provider.fingerprint(provider, secret) or None}
+        except SourceError as error:
+            conditions.set("ConnectionTestFailed", CRITICAL, f"Connection test, failed: {error}", reason="Tested")
+            return {"fingerprint": None}
+
     async def _connect(self, provider: Object, secret: Object, conditions: Conditions, fields: Object) -> float | None:
         failure = await self._test(provider, secret)
         if failure:
-            refused = failure.kind == "auth" and provider_type(provider) != "openshift"  # of which Forklift learns no HTTP status
-            if refused:
+            refused = failure.kind == "auth"
+            if refused and provider_type(provider) not in LEARNS_NO_STATUS:
                 conditions.set("ConnectionAuthFailed", CRITICAL, f"Connection auth failed, error: {failure}", reason="Tested")
             else:
                 conditions.set("ConnectionTestFailed", CRITICAL, f"Connection test, failed: {failure}", reason="Tested")
             self._report(provider, conditions, CONNECTION_FAILED, fields)
-            return None if refused else SOON  # asking again with the same credentials could lock the account
+            # Asking again with the same credentials could lock the account; a token, nobody can lock.
+            return None if refused and provider_type(provider) != "openshift" else SOON
         conditions.set(CONNECTION_TEST_SUCCEEDED, REQUIRED, "Connection test, succeeded.", reason="Tested")
         self._validated(conditions)
         version = (secret.get("metadata") or {}).get("resourceVersion")
@@ -195,6 +220,7 @@ class ProviderReconciler(Reconciler):
     def _finish(self, provider: Object, conditions: Conditions, fields: Object) -> float:
         conditions.set(INVENTORY_CREATED, REQUIRED, "The inventory has been loaded.", reason="Completed")
         self._stage_problems(provider, conditions)
+        self._stage_privileges(provider, conditions)
         conditions.set(READY, REQUIRED, "The provider is ready.")
         self._report(provider, conditions, READY_PHASE, fields)
         return LATER
@@ -207,6 +233,11 @@ class ProviderReconciler(Reconciler):
         shown, more = "; ".join(known.problems[:SHOWN_PROBLEMS]), len(known.problems) - SHOWN_PROBLEMS
         message = f"Not in the inventory: {shown}{f'; and {more} more' if more > 0 else ''}."
         conditions.set("InventoryIncomplete", WARN, message, reason="DataErr")
+
+    def _stage_privileges(self, provider: Object, conditions: Conditions) -> None:
+        known = self.context.inventory.get(provider["metadata"]["uid"])
+        if known is not None and provider_type(provider) == "vsphere":
+            vsphere_provider.stage_privileges(known.missing_privileges, conditions)
 
     # What to write
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import PROVIDER_TYPES, is_host, provider_type
+from ansible_collections.vmshift.mtv.controlplane.cluster_client import is_insecure
+from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import CA_REQUIRED, LEGACY_CA_KEY, PROVIDER_TYPES, is_host, provider_type
 
 Object = dict[str, Any]
 
@@ -23,6 +24,7 @@ class Served:
 
 
 SERVED: Mapping[str, Served] = {
+    "vsphere": Served(("user", "password"), tools=("virt-v2v", "qemu-img")),
     "openshift": Served(("token",)),
     "ova": Served(("url",), has_server=True, tools=("virt-v2v", "qemu-img")),
 }
@@ -64,4 +66,9 @@ def url_problem(provider: Object) -> tuple[str, str]:
 
 
 def missing_secret_keys(provider: Object, secret: Object) -> list[str]:
-    return [key for key in SERVED[provider_type(provider)].secret_keys if key not in (secret.get("data") or {})]
+    """Keys that the Secret lacks; among them that of the CA, where a type wants one unless certificates are not verified."""
+    type, data = provider_type(provider), secret.get("data") or {}
+    missing = [key for key in SERVED[type].secret_keys if key not in data]
+    if type in CA_REQUIRED and not (is_insecure(secret) or "ca.crt" in data or LEGACY_CA_KEY in data):
+        missing.append("ca.crt")
+    return missing

@@ -63,7 +63,10 @@ class Inventory:
 
     def drop(self, provider_uid: str) -> None:
         """Forget a provider; to be called when it is gone or its spec changed."""
-        for table in (self._known, self._collectors, self._loading, self._due):
+        _made, collector = self._collectors.pop(provider_uid, (None, None))
+        if collector is not None:
+            collector.close()
+        for table in (self._known, self._loading, self._due):
             table.pop(provider_uid, None)
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:
@@ -111,6 +114,8 @@ class Inventory:
         uid, version = provider["metadata"].get("uid", ""), (provider["spec"], (secret or {}).get("data"))
         made, kept = self._collectors.get(uid, (None, None))
         if kept is None or made != version:
+            if kept is not None:
+                kept.close()
             kept = collector(provider, secret)
             self._collectors[uid] = (version, kept)
         return kept
@@ -130,7 +135,7 @@ class Inventory:
             self._schedule(known)
 
     async def _read(self, known: Snapshot) -> None:
-        before = set(known.problems)
+        before, missing = set(known.problems), known.missing_privileges
         collected = await known.collector.collect()
         if self._known.get(known.uid) is not known:  # dropped or replaced meanwhile
             return
@@ -140,7 +145,7 @@ class Inventory:
         for problem in known.problems:
             if problem not in before:
                 log.warning("provider %s: %s", _name(known.provider), problem)
-        if set(known.problems) != before:
+        if set(known.problems) != before or known.missing_privileges != missing:
             self._tell(known.uid, PROBLEMS, None)
         for collection, vm in changes:
             self._tell(known.uid, collection, vm)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
 
-from ansible_collections.vmshift.mtv.controlplane.cluster_client import ClusterClient
+from ansible_collections.vmshift.mtv.controlplane.blocking import apart
+from ansible_collections.vmshift.mtv.controlplane.cluster_client import ClusterClient, is_insecure, secret_text
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import AUTH, CONNECTION, DATA, Collected, SourceError, openshift, ova
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.exports import local_folder
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.inventory import VSphereInventory
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.session import Endpoint, try_connection
 
 Object = dict[str, Any]
 T = TypeVar("T")
@@ -26,6 +30,9 @@ class Collector(Protocol):
 
     async def collect(self) -> Collected: ...
 
+    def close(self) -> None:
+        """Let go of what is kept open; the collector is not used any more."""
+
 
 def collector(provider: Object, secret: Object | None) -> Collector:
     """The collector for a provider and its Secret. Raises SourceError for types that cannot be read here."""
@@ -35,28 +42,20 @@ def collector(provider: Object, secret: Object | None) -> Collector:
     return _COLLECTORS[kind](provider["spec"].get("url", ""), secret or {})
 
 
-class OvaCollector:
-    """A folder of appliances. It is looked at in a thread: a file server may take its time."""
+class ThreadedCollector:
+    """Looks at its source in threads, for sources that take their time. `deadline`: seconds for one look."""
 
-    refresh_every = 10.0
-    deadline = 60.0  # seconds
+    deadline = 60.0
 
-    def __init__(self, url: str, _secret: Object) -> None:
+    def __init__(self, url: str) -> None:
         self._url = url
-        self._cache: dict[str, ova.Read] = {}
         self._pending: asyncio.Task[Any] | None = None
 
-    async def test(self) -> None:
-        await self._in_thread(lambda: ova.find_appliances(local_folder(self._url)))
-
-    async def collect(self) -> Collected:
-        return await self._in_thread(lambda: ova.collect(local_folder(self._url), self._cache))
-
-    async def _in_thread(self, look: Callable[[], T]) -> T:
-        """One look at a time: behind one that hangs, no more threads are started."""
+    async def in_thread(self, look: Callable[[], T]) -> T:
+        """One look at a time: behind one that hangs, no more threads are started. Raises SourceError."""
         if self._pending is not None:
             await self._ended(self._pending)
-        self._pending = task = asyncio.create_task(asyncio.to_thread(look))
+        self._pending = task = asyncio.create_task(apart(look))
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # of one given up nobody else asks the outcome
         await self._ended(task)
         return task.result()
@@ -65,6 +64,58 @@ class OvaCollector:
         done, _unused = await asyncio.wait({task}, timeout=self.deadline)
         if not done:
             raise SourceError(f"{self._url} did not answer within {self.deadline:.0f} s", CONNECTION)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+class OvaCollector(ThreadedCollector):
+    """A folder of appliances."""
+
+    refresh_every = 10.0
+
+    def __init__(self, url: str, _secret: Object) -> None:
+        super().__init__(url)
+        self._cache: dict[str, ova.Read] = {}
+
+    async def test(self) -> None:
+        await self.in_thread(lambda: ova.find_appliances(local_folder(self._url)))
+
+    async def collect(self) -> Collected:
+        return await self.in_thread(lambda: ova.collect(local_folder(self._url), self._cache))
+
+
+class VSphereCollector(ThreadedCollector):
+    """A vCenter or an ESXi host, whose session stays open: after the first look only changes are read."""
+
+    refresh_every = 2.0
+    deadline = 1800.0  # for many thousand VMs; each single request ends much earlier
+
+    def __init__(self, url: str, secret: Object) -> None:
+        super().__init__(url)
+        self._endpoint = vsphere_endpoint(url, secret)
+        self._inventory = VSphereInventory(self._endpoint)
+
+    async def test(self) -> None:
+        await apart(lambda: try_connection(self._endpoint))
+
+    async def collect(self) -> Collected:
+        return await self.in_thread(self._inventory.collect)
+
+    def close(self) -> None:
+        """Log out, in a thread: it may take as long as a request, and comes after a look that is still going on."""
+        threading.Thread(target=self._inventory.close, daemon=True, name="log out").start()
+
+
+def vsphere_endpoint(url: str, secret: Object) -> Endpoint:
+    """Where a provider of type vsphere is, and who logs in there, from its url and Secret."""
+    return Endpoint(
+        url,
+        secret_text(secret, "user"),
+        secret_text(secret, "password"),
+        ca=secret_text(secret, "ca.crt") or secret_text(secret, "cacert"),
+        insecure=is_insecure(secret),
+    )
 
 
 class ClusterCollector:
@@ -76,6 +127,9 @@ class ClusterCollector:
     def __init__(self, url: str, secret: Object) -> None:
         self._client = ClusterClient(url, secret)
         self._url = self._client.url
+
+    def close(self) -> None:
+        """Nothing is kept open."""
 
     async def test(self) -> None:
         async with self._client.session() as session:
@@ -121,4 +175,4 @@ class ClusterCollector:
         return answer
 
 
-_COLLECTORS: dict[str, Any] = {"ova": OvaCollector, "openshift": ClusterCollector}
+_COLLECTORS: dict[str, Any] = {"ova": OvaCollector, "openshift": ClusterCollector, "vsphere": VSphereCollector}

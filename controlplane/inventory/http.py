@@ -11,8 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from ansible_collections.vmshift.mtv.controlplane.inventory.items import COLLECTIONS, ProviderInventory
-from ansible_collections.vmshift.mtv.controlplane.inventory.views import MAX_DETAIL, item_view, namespace_tree, provider_view, schema
+from ansible_collections.vmshift.mtv.controlplane.inventory.items import COLLECTIONS, ProviderInventory, has_path
+from ansible_collections.vmshift.mtv.controlplane.inventory.views import (
+    MAX_DETAIL,
+    TREES,
+    WORKLOADS,
+    item_view,
+    listed,
+    provider_view,
+    schema,
+    single,
+    tree,
+)
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import GROUP, PROVIDER_TYPES
 
 if TYPE_CHECKING:
@@ -63,7 +73,8 @@ class _Query:
     def __init__(self, request: web.Request) -> None:
         query = request.query
         self.namespace = query.get("namespace", "")
-        self.name = query.get("name", "").rpartition("/")[2]
+        self.path = query.get("name", "")
+        self.name = self.path.rpartition("/")[2]
         self.limit = _integer(query.get("limit", ""), least=0)
         self.offset = _integer(query.get("offset", ""), least=0) or 0
         detail = query.get("detail", "")
@@ -74,6 +85,7 @@ class _Query:
             item
             for item in items
             if (not self.name or item["name"] == self.name)
+            and ("/" not in self.path or "path" not in item or has_path(item, self.path))
             and (not self.namespace or item.get("namespace", self.namespace) == self.namespace)
         ]
         return chosen[self.offset : None if self.limit is None else self.offset + self.limit]
@@ -130,15 +142,15 @@ class _Service:
         known = await self._loaded(uid)
         if not rest:
             return _json(provider_view(provider, known, MAX_DETAIL))
-        if rest == ["tree", "namespace"]:
-            return _json(namespace_tree(known, query.detail))
+        if rest[0] == "tree":
+            return _json(tree(known, rest[1], query.detail))
         collection, *ids = rest
         if not ids:
-            return _json([item_view(type, collection, item, query.detail) for item in query.select(known.collection(collection))])
+            return _json([item_view(type, collection, item, query.detail) for item in query.select(listed(known, collection))])
         item = known.item("vms" if collection == "workloads" else collection, ids[0])
         if item is None:
             raise _Answer(404)
-        return _json(known.workload(ids[0]) if collection == "workloads" else item)
+        return _json(known.workload(ids[0]) if collection == "workloads" else single(known, collection, item))
 
     async def _loaded(self, uid: str) -> ProviderInventory:
         """Wait for the inventory, whatever replaces it meanwhile."""
@@ -181,7 +193,9 @@ def _is_route(type: str, rest: list[str]) -> bool:
         return True
     if rest[0] in COLLECTIONS.get(type, ()):
         return len(rest) <= 2
-    return len(rest) == 2 and ((type, rest[0]) == ("ova", "workloads") or (type, rest) == ("openshift", ["tree", "namespace"]))
+    if len(rest) != 2:
+        return False
+    return (rest[0] == "workloads" and type in WORKLOADS) or (rest[0] == "tree" and rest[1] in TREES.get(type, ()))
 
 
 def _integer(text: str, least: int | None = None) -> int | None:

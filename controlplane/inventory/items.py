@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.plugins.module_utils import concerns
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import Collected, openshift, ova
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere import inventory as vsphere
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
@@ -16,9 +17,17 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 #: Collections of each provider type that is read here.
-COLLECTIONS: Mapping[str, tuple[str, ...]] = {"ova": ova.COLLECTIONS, "openshift": tuple(openshift.COLLECTIONS)}
+COLLECTIONS: Mapping[str, tuple[str, ...]] = {
+    "vsphere": vsphere.COLLECTIONS,
+    "ova": ova.COLLECTIONS,
+    "openshift": tuple(openshift.COLLECTIONS),
+}
+#: Types whose items tell how often they changed.
+_WITH_REVISIONS = frozenset({"vsphere"})
+#: Types whose items lie in a tree: the name "a/b/c" means those called c whose path ends like that.
+PATHS = frozenset({"vsphere"})
 
-#: What is told to have changed, in the place of a collection, when other parts of a source than before cannot be read.
+#: What is told to have changed, in the place of a collection, when other parts of a source than before cannot be read or used.
 PROBLEMS = "problems"
 
 
@@ -30,6 +39,7 @@ class ProviderInventory:
         self.type: str = provider["spec"].get("type", "")
         self.uid: str = provider["metadata"]["uid"]
         self.problems: list[str] = []
+        self.missing_privileges: list[str] = []
         self.ready = asyncio.Event()
 
     @property
@@ -52,6 +62,8 @@ class ProviderInventory:
         namespace, name = ref.get("namespace") or "", ref.get("name") or ""
         if self.type == "openshift" and not namespace and "/" in name:
             namespace, _unused, name = name.partition("/")
+        if self.type in PATHS and "/" in name:
+            return [item for item in self.named(collection, name.rpartition("/")[2]) if has_path(item, name)]
         return [item for item in self.named(collection, name) if not namespace or item.get("namespace", namespace) == namespace]
 
     def named(self, collection: str, name: str) -> list[Object]:
@@ -62,10 +74,29 @@ class ProviderInventory:
         vm = self.item("vms", vm_id)
         if vm is None:
             raise KeyError(vm_id)
-        return {**{key: value for key, value in vm.items() if key != "path"}, "selfLink": self.link("workloads", vm_id)}
+        return {**_without_path(vm), "selfLink": self.link("workloads", vm_id), **self.surroundings(vm)}
+
+    def surroundings(self, vm: Object) -> Object:
+        """Keys of a VM that a workload has as whole objects."""
+        if self.type != "vsphere":
+            return {}
+        host = self.item("hosts", vm["host"])
+        if host is None:
+            return {"host": None}
+        cluster = self.item("clusters", host["cluster"])
+        return {"host": {**_without_path(host), "cluster": {**_without_path(cluster), "datacenter": None} if cluster else None}}
 
     def link(self, collection: str, id: str) -> str:
         return f"providers/{self.type}/{self.uid}/{collection}/{id}"
+
+
+def has_path(item: Mapping[str, Any], name: str) -> bool:
+    """The path of an item ends with `name`, "a/b/c"."""
+    return f"/{item['path'].strip('/')}".endswith(f"/{name.strip('/')}")
+
+
+def _without_path(item: Object) -> Object:
+    return {key: value for key, value in item.items() if key != "path"}
 
 
 class Snapshot(ProviderInventory):
@@ -77,7 +108,8 @@ class Snapshot(ProviderInventory):
         self._read: dict[str, list[Object]] = {name: [] for name in COLLECTIONS[self.type]}
         self._items: dict[str, dict[str, Object]] = {name: {} for name in COLLECTIONS[self.type]}
         self._named: dict[str, dict[str, list[Object]]] = {name: {} for name in COLLECTIONS[self.type]}
-        self._revisions: dict[str, int] = {}
+        self._revisions: dict[str, dict[str, int]] = {name: {} for name in COLLECTIONS[self.type]}
+        self.about: Object = {}
 
     def collection(self, name: str) -> list[Object]:
         return list(self._items[name].values())
@@ -90,11 +122,11 @@ class Snapshot(ProviderInventory):
 
     def revision(self, vm_id: str) -> int:
         """How often the VM was seen changed; 1 for a new one, 0 for an unknown one."""
-        return self._revisions.get(vm_id, 0)
+        return self._revisions["vms"].get(vm_id, 0)
 
     def update(self, collected: Collected) -> list[tuple[str, Object | None]]:
         """Take over a new reading: changed VMs get a new revision and are validated. Returns (collection, VM or None) that changed."""
-        self.problems = collected.problems
+        self.problems, self.about, self.missing_privileges = collected.problems, collected.about, collected.missing_privileges
         changes: list[tuple[str, Object | None]] = []
         for name, read in collected.resources.items():
             if read != self._read[name]:
@@ -111,24 +143,25 @@ class Snapshot(ProviderInventory):
             if before.get(id) == item:
                 new[id] = old[id]
                 continue
-            new[id] = {**item, "selfLink": self.link(name, id)}
+            revision = self._revisions[name].get(id, 0) + 1
+            self._revisions[name][id] = revision
+            revisions = {"revision": revision} if self.type in _WITH_REVISIONS else {}
+            new[id] = {**item, **revisions, "selfLink": self.link(name, id)}
             if name == "vms":
-                self._validate(new[id])
+                self._validate(new[id], revision)
                 changes.append((name, new[id]))
         named: dict[str, list[Object]] = {}
         for item in new.values():
             named.setdefault(item["name"], []).append(item)
         self._items[name], self._named[name] = new, named  # whole: other threads look things up
-        if name == "vms":
-            self._revisions = {id: revision for id, revision in self._revisions.items() if id in new}
+        self._revisions[name] = {id: revision for id, revision in self._revisions[name].items() if id in new}
         if name != "vms" or old.keys() - new.keys():
             changes.append((name, None))
         return changes
 
-    def _validate(self, vm: Object) -> None:
-        self._revisions[vm["id"]] = revision = self.revision(vm["id"]) + 1
+    def _validate(self, vm: Object, revision: int) -> None:
         if concerns.rules_version(self.type):
-            answer = concerns.validate(self.type, vm)
+            answer = concerns.validate(self.type, {**vm, **self.surroundings(vm)})
             vm.update(concerns=answer["concerns"], policyVersion=answer["rules_version"], revisionValidated=revision)
 
 

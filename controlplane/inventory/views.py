@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ansible_collections.vmshift.mtv.controlplane.inventory.items import COLLECTIONS, ProviderInventory
+from ansible_collections.vmshift.mtv.controlplane.inventory import vsphere_views
+from ansible_collections.vmshift.mtv.controlplane.inventory.items import COLLECTIONS, ProviderInventory, Snapshot
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import openshift
 
 Object = dict[str, Any]
 
 MAX_DETAIL = 10
+#: Trees of each provider type, as the last part of their routes.
+TREES = {"vsphere": ("host", "vm"), "openshift": ("namespace",)}
+#: Types that show a VM with all it refers to.
+WORKLOADS = ("vsphere", "ova")
 
 _OVA_BASE = ("id", "variant", "name", "path", "selfLink")
 _OVA_VM_BRIEF = ("id", "variant", "name", "selfLink")
@@ -19,6 +24,14 @@ _OPENSHIFT_BASE = ("id", "uid", "version", "namespace", "name", "path", "selfLin
 #: Counters of a provider: key -> collection.
 _COUNTERS = {
     "ova": {"vmCount": "vms", "networkCount": "networks", "diskCount": "disks", "storageCount": "storages"},
+    "vsphere": {
+        "datacenterCount": "datacenters",
+        "clusterCount": "clusters",
+        "hostCount": "hosts",
+        "vmCount": "vms",
+        "networkCount": "networks",
+        "datastoreCount": "datastores",
+    },
     "openshift": {"vmCount": "vms", "networkCount": "networkattachmentdefinitions", "storageClassCount": "storageclasses"},
 }
 
@@ -29,9 +42,27 @@ def item_view(type: str, collection: str, item: Object, detail: int) -> Object:
         if detail == 1:
             return {**_only(item, _OVA_VM_SOME), "networks": None}  # MTV fills networks in only at full detail
         return _only(item, _OVA_VM_BRIEF) if detail < 1 else item
+    if type == "vsphere":
+        return vsphere_views.item_view(collection, item, detail)
     if detail >= 1:
         return item
     return _only(item, _OPENSHIFT_BASE if type == "openshift" else _OVA_BASE)
+
+
+def listed(known: ProviderInventory, collection: str) -> list[Object]:
+    """The items that a list shows, in full."""
+    items = known.collection(collection)
+    return vsphere_views.listed(known, collection, items) if known.type == "vsphere" else items
+
+
+def single(known: ProviderInventory, collection: str, item: Object) -> Object:
+    """An item that was asked for by its ID."""
+    return vsphere_views.completed(known, collection, item) if known.type == "vsphere" else item
+
+
+def tree(known: ProviderInventory, name: str, detail: int) -> Object:
+    """The tree of a TREES route."""
+    return namespace_tree(known, detail) if name == "namespace" else vsphere_views.tree(known, name, detail)
 
 
 def provider_view(provider: Object, known: ProviderInventory | None, detail: int) -> Object:
@@ -45,8 +76,12 @@ def provider_view(provider: Object, known: ProviderInventory | None, detail: int
     view |= {"type": type, "object": {**provider, "metadata": meta}}
     if type == "ova":
         view |= {"apiVersion": "", "product": ""}
+    if type == "vsphere":
+        view |= {"apiVersion": "", "product": "", "instanceUuid": "", **(known.about if isinstance(known, Snapshot) else {})}
     for counter, collection in _COUNTERS.get(type, {}).items():
         view[counter] = len(known.collection(collection)) if known else 0
+    if type == "vsphere" and known:
+        view["networkCount"] = len(listed(known, "networks"))  # without switches
     if type == "openshift":
         view["networkCount"] += 1  # the pod network
     return view
@@ -76,8 +111,8 @@ def schema(types: Iterable[str]) -> Object:
         for collection in COLLECTIONS.get(type, ()):
             path = f"{root}/:provider/{collection}"
             paths += [path, f"{path}/", f"{path}/:{_PARAMETERS.get(collection, collection.removesuffix('s'))}"]
-        if type in _EXTRA:
-            paths.append(f"{root}/:provider/{_EXTRA[type]}")
+        paths += [f"{root}/:provider/{path}" for path in _EXTRA.get(type, ())]
+        paths += [f"{root}/:provider/tree/{name}" for name in TREES.get(type, ())]
     return {"paths": [*paths, "/schema", "/aap/job-templates"]}
 
 
@@ -87,7 +122,7 @@ _PARAMETERS = {
     "persistentvolumeclaims": "pvc",
     "datavolumes": "dv",
 }
-_EXTRA = {"ova": "workloads/:vm", "openshift": "tree/namespace"}
+_EXTRA = {"vsphere": ("workloads/:vm",), "ova": ("workloads/:vm",)}
 
 
 def _only(item: Object, keys: tuple[str, ...]) -> Object:

@@ -60,6 +60,8 @@ class Seed:
         vm = self.done(
             self.folder(machine.folder).CreateVM_Task(specification, self.compute.resourcePool, hosts[machine.host % len(hosts)])
         )
+        if machine.tracked:
+            self.done(vm.ReconfigVM_Task(vim.vm.ConfigSpec(changeTrackingEnabled=True)))
         if machine.on:
             self.done(vm.PowerOnVM_Task())
         if machine.tools:
@@ -106,7 +108,6 @@ class Seed:
             memoryMB=machine.memory,
             firmware=machine.firmware,
             bootOptions=vim.vm.BootOptions(efiSecureBootEnabled=machine.secure_boot),
-            changeTrackingEnabled=machine.tracked,
             annotation=machine.annotation or None,
             deviceChange=changes,
         )
@@ -145,7 +146,9 @@ class Seed:
         Nic = vim.vm.GuestInfo.NicInfo
         Stack = vim.vm.GuestInfo.StackInfo
         running = "guestToolsRunning" if machine.on else "guestToolsNotRunning"
+        addresses = [address.partition("/")[0] for nic in machine.nics for address in nic.addresses]
         values: Object = {
+            **({"guest.ipAddress": addresses[0]} if machine.on and addresses else {}),
             "guest.toolsStatus": "toolsOk" if machine.on else "toolsNotRunning",
             "guest.toolsRunningStatus": running,
             "guest.toolsVersionStatus": "guestToolsUnmanaged",
@@ -158,7 +161,7 @@ class Seed:
         if machine.on:
             cards, routes = [], []
             for number, nic in enumerate(machine.nics):
-                addresses = [
+                configured = [
                     vim.net.IpConfigInfo.IpAddress(ipAddress=ip, prefixLength=int(prefix), origin="manual", state="preferred")
                     for ip, _unused, prefix in (address.partition("/") for address in nic.addresses)
                 ]
@@ -168,8 +171,8 @@ class Seed:
                         macAddress=mac_of(machine, number),
                         connected=True,
                         deviceConfigId=4000 + number,
-                        ipAddress=[address.ipAddress for address in addresses],
-                        ipConfig=vim.net.IpConfigInfo(ipAddress=addresses),
+                        ipAddress=[address.ipAddress for address in configured],
+                        ipConfig=vim.net.IpConfigInfo(ipAddress=configured),
                         dnsConfig=vim.net.DnsConfigInfo(dhcp=False, hostName="", domainName="", ipAddress=list(nic.dns)),
                     )
                 )
@@ -179,9 +182,6 @@ class Seed:
             values["guest.net"] = Nic.Array(cards)
             dns = vim.net.DnsConfigInfo(dhcp=False, hostName=machine.name, domainName="", ipAddress=[])
             values["guest.ipStack"] = Stack.Array([Stack(dnsConfig=dns, ipRouteConfig=vim.net.IpRouteConfigInfo(ipRoute=routes))])
-            first = next((address.partition("/")[0] for nic in machine.nics for address in nic.addresses), "")
-            if first:
-                values["summary.guest.ipAddress"] = first
         return [vim.option.OptionValue(key=f"SET.{key}", value=value) for key, value in values.items()]
 
     def fill(self, vm: Any, machine: Machine) -> list[Object]:

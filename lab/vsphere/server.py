@@ -162,6 +162,10 @@ class VSphere:
         """What is to go wrong from now on, instead of what was to go wrong before; see vcenter/faults.go for the keys of a rule."""
         self._ask("PUT", "/lab/faults", json.dumps(rules).encode())
 
+    def deny(self, *privileges: str) -> None:
+        """The user has all privileges but these from now on."""
+        self._ask("PUT", "/lab/denied", json.dumps(privileges).encode())
+
     def statistics(self) -> dict[str, Any]:
         """`calls` by SOAP method, and bytes `served` by path of datastore file, since the start."""
         statistics: dict[str, Any] = json.loads(self._ask("GET", "/lab/statistics"))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/json"
+	"fmt"
 	"io/ioutil"
 	"net/http"
 	"strings"
@@ -27,6 +28,7 @@ type front struct {
 	calls   map[string]int   // by SOAP method
 	served  map[string]int64 // bytes of datastore files, by path
 	tracked *tracking
+	denied  map[string]bool // privileges that the user does not have
 }
 
 func newFront(inner http.Handler, user, password string) *front {
@@ -39,6 +41,7 @@ func newFront(inner http.Handler, user, password string) *front {
 		"RevertToCurrentSnapshot_Task": f.revertToCurrentSnapshot,
 		"ReconfigVM_Task":              f.reconfigure,
 		"QueryChangedDiskAreas":        f.queryChangedDiskAreas,
+		"HasPrivilegeOnEntity":         f.hasPrivileges,
 	}
 	return f
 }
@@ -149,7 +152,18 @@ func answerUnset(w http.ResponseWriter) {
 	}
 }
 
-// serveLab is for tests: faults to come, and what was asked and read so far.
+// hasPrivileges says yes to all but the privileges that a test took away.
+func (f *front) hasPrivileges(w http.ResponseWriter, body interface{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var content strings.Builder
+	for _, privilege := range body.(*types.HasPrivilegeOnEntity).PrivId {
+		fmt.Fprintf(&content, "<returnval>%t</returnval>", !f.denied[privilege])
+	}
+	answer(w, "HasPrivilegeOnEntity", content.String())
+}
+
+// serveLab is for tests: faults to come, privileges that are denied, and what was asked and read so far.
 func (f *front) serveLab(w http.ResponseWriter, r *http.Request) {
 	if !f.known(r) {
 		w.WriteHeader(http.StatusUnauthorized)
@@ -159,6 +173,18 @@ func (f *front) serveLab(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/lab/faults" && r.Method == http.MethodPut:
 		if err := f.faults.replace(r.Body); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
+		}
+	case r.URL.Path == "/lab/denied" && r.Method == http.MethodPut:
+		var privileges []string
+		if err := json.NewDecoder(r.Body).Decode(&privileges); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.denied = map[string]bool{}
+		for _, privilege := range privileges {
+			f.denied[privilege] = true
 		}
 	case r.URL.Path == "/lab/statistics" && r.Method == http.MethodGet:
 		f.mu.Lock()

@@ -56,10 +56,15 @@ func main() {
 			*field = *sizes[name]
 		}
 	}
-	simulator.Map.AddHandler(&newVMs{})
 	if err := model.Create(); err != nil {
 		fatal(err)
 	}
+	renameDatastores()
+	for _, entity := range simulator.Map.All("VirtualMachine") {
+		complete(entity.(*simulator.VirtualMachine))
+	}
+	simulator.Map.AddHandler(&newVMs{})
+	installPaging()
 	pair, err := tls.LoadX509KeyPair(*certificate, *key)
 	if err != nil {
 		fatal(err)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
 )
@@ -213,21 +214,82 @@ func (f *front) reconfigure(w http.ResponseWriter, body interface{}) {
 	}
 	simulator.Map.WithLock(vm, func() {
 		res := vm.ReconfigVMTask(f.context(), req)
-		if wanted := req.Spec.ChangeTrackingEnabled; wanted != nil && !*wanted {
-			f.tracked.forget(vm.Self)
-			for _, device := range vm.Config.Hardware.Device {
-				if _, backing := asFlat(device); backing != nil {
-					backing.ChangeId = ""
-				}
-			}
+		if wanted := req.Spec.ChangeTrackingEnabled; wanted != nil {
+			f.track(vm, *wanted)
 		}
 		announce(vm)
 		passOn(w, "ReconfigVM_Task", res)
 	})
 }
 
-// announce tells those who wait for updates of what the simulator changed silently.
+// track notes for each disk whether its changes are tracked, and forgets what was tracked when they are not any more.
+func (f *front) track(vm *simulator.VirtualMachine, on bool) {
+	if !on {
+		f.tracked.forget(vm.Self)
+	}
+	devices := object.VirtualDeviceList(vm.Config.Hardware.Device)
+	for _, device := range devices {
+		disk, backing := asFlat(device)
+		if disk == nil {
+			continue
+		}
+		if !on {
+			backing.ChangeId = ""
+		}
+		if controller, ok := devices.FindByKey(disk.ControllerKey).(types.BaseVirtualController); ok && disk.UnitNumber != nil {
+			key := fmt.Sprintf("%s%d:%d.ctkEnabled", bus(controller), controller.GetVirtualController().BusNumber, *disk.UnitNumber)
+			setExtraConfig(vm, key, strings.ToUpper(fmt.Sprint(on)))
+		}
+	}
+	setExtraConfig(vm, "ctkEnabled", strings.ToUpper(fmt.Sprint(on)))
+}
+
+func bus(controller types.BaseVirtualController) string {
+	switch controller.(type) {
+	case *types.VirtualIDEController:
+		return "ide"
+	case *types.VirtualAHCIController:
+		return "sata"
+	case *types.VirtualNVMEController:
+		return "nvme"
+	}
+	return "scsi"
+}
+
+func setExtraConfig(vm *simulator.VirtualMachine, key, value string) {
+	for _, option := range vm.Config.ExtraConfig {
+		if known := option.GetOptionValue(); known.Key == key {
+			known.Value = value
+			return
+		}
+	}
+	vm.Config.ExtraConfig = append(vm.Config.ExtraConfig, &types.OptionValue{Key: key, Value: value})
+}
+
+// announce tells those who wait for updates of what the simulator changes silently.
 func announce(vm *simulator.VirtualMachine) {
-	changes := []types.PropertyChange{{Name: "name", Val: vm.Name}, {Name: "config", Val: *vm.Config}, {Name: "summary", Val: vm.Summary}}
+	config := vm.Config
+	changes := []types.PropertyChange{
+		{Name: "name", Val: vm.Name},
+		{Name: "config.annotation", Val: config.Annotation},
+		{Name: "config.extraConfig", Val: config.ExtraConfig},
+		{Name: "config.firmware", Val: config.Firmware},
+		{Name: "config.guestFullName", Val: config.GuestFullName},
+		{Name: "config.guestId", Val: config.GuestId},
+		{Name: "config.hardware.memoryMB", Val: config.Hardware.MemoryMB},
+		{Name: "config.hardware.numCPU", Val: config.Hardware.NumCPU},
+		{Name: "config.hardware.numCoresPerSocket", Val: config.Hardware.NumCoresPerSocket},
+	}
+	for name, flag := range map[string]*bool{
+		"config.changeTrackingEnabled": config.ChangeTrackingEnabled,
+		"config.cpuHotAddEnabled":      config.CpuHotAddEnabled,
+		"config.cpuHotRemoveEnabled":   config.CpuHotRemoveEnabled,
+		"config.memoryHotAddEnabled":   config.MemoryHotAddEnabled,
+		"config.nestedHVEnabled":       config.NestedHVEnabled,
+	} {
+		if flag != nil {
+			changes = append(changes, types.PropertyChange{Name: name, Val: *flag})
+		}
+	}
 	simulator.Map.Update(vm, changes)
 }

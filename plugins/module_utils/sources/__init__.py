@@ -25,7 +25,13 @@ class SourceError(Exception):
 
 @dataclass(frozen=True)
 class Collected:
-    """What one reading of a source found: inventory items by collection, and one sentence for each part left out."""
+    """What one reading of a source found.
+
+    `resources`: inventory items by collection; `problems`: one sentence for each part left out; `about`: what the source itself is;
+    `missing_privileges`: what the user may not do there that migrations need.
+    """
 
     resources: dict[str, list[dict[str, Any]]]
     problems: list[str] = field(default_factory=list)
+    about: dict[str, Any] = field(default_factory=dict)
+    missing_privileges: list[str] = field(default_factory=list)

@@ -65,6 +65,7 @@ class Endpoint:
         elif self.insecure:
             context.verify_mode = ssl.CERT_NONE
         elif self.ca:
+            context.verify_flags |= _PARTIAL_CHAIN  # the server's own certificate will do as well
             try:
                 context.load_verify_locations(cadata=self.ca)
             except (ssl.SSLError, ValueError) as error:
@@ -219,17 +220,22 @@ def server_thumbprint(url: str, timeout: float = 20) -> str:
     return thumbprint(server_certificate(url, timeout))
 
 
-def server_certificate(url: str, timeout: float) -> bytes:
-    """The certificate that a server shows, in DER. Raises SourceError."""
-    host, port, _unused = Endpoint(url, "", "").address()
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+def server_certificate(url: str, timeout: float = 20) -> bytes:
+    """The certificate that a server shows, in DER, whoever signed it. Raises SourceError."""
+    return trusted_certificate(Endpoint(url, "", "", insecure=True), timeout)
+
+
+def trusted_certificate(endpoint: Endpoint, timeout: float = 20) -> bytes:
+    """The certificate of a server that is trusted as the endpoint says, in DER. Raises SourceError."""
+    host, port, _unused = endpoint.address()
+    context = endpoint.tls(timeout)
     try:
         with socket.create_connection((host, port), timeout) as plain, context.wrap_socket(plain, server_hostname=host) as secure:
             return secure.getpeercert(binary_form=True) or b""
+    except ssl.SSLCertVerificationError as error:
+        raise SourceError(_not_trusted(endpoint, error), CONNECTION) from error
     except OSError as error:
-        raise SourceError(f"cannot connect to {url}: {_reason(error)}", CONNECTION) from error
+        raise SourceError(f"cannot connect to {endpoint.url}: {_reason(error)}", CONNECTION) from error
 
 
 def thumbprint(certificate: bytes) -> str:
@@ -254,8 +260,14 @@ def explained(endpoint: Endpoint) -> Iterator[None]:
 
     try:
         yield
-    except (vim.fault.InvalidLogin, vmodl.fault.SecurityError) as error:
+    except vim.fault.InvalidLogin as error:
         raise SourceError(f"{endpoint.url} refuses the user name or password: {words(error)}", AUTH) from error
+    except vim.fault.NotAuthenticated as error:
+        raise SourceError(f"the session with {endpoint.url} has ended", CONNECTION) from error
+    except vmodl.fault.SecurityError as error:
+        raise SourceError(
+            f"{endpoint.url} does not permit that: {words(error)} {getattr(error, 'privilegeId', '')}".rstrip(), DATA
+        ) from error
     except vim.fault.HostConnectFault as error:
         raise SourceError(f"cannot connect to {endpoint.url}: {words(error)}", CONNECTION) from error
     except ssl.SSLCertVerificationError as error:
@@ -266,6 +278,10 @@ def explained(endpoint: Endpoint) -> Iterator[None]:
         raise SourceError(f"cannot connect to {endpoint.url}: {_reason(error)}", CONNECTION) from error
     except (HTTPException, ExpatError) as error:
         raise SourceError(f"{endpoint.url} does not answer like vSphere: {' '.join(str(error).split())}", CONNECTION) from error
+
+
+def _not_trusted(endpoint: Endpoint, error: ssl.SSLCertVerificationError) -> str:
+    return f"the certificate of {endpoint.url} is not trusted: {error.verify_message or error.reason}"
 
 
 def _reason(error: OSError) -> str:

@@ -84,13 +84,13 @@ def test_host_provider_needs_no_secret(plane: Any, reconciler: ProviderReconcile
     [
         ("foo", "https://x", {}, "ProviderTypeNotSupported", "NotSupported", None, "The `type` must be: [openshift vsphere"),
         (
-            "vsphere",
-            "https://x/sdk",
+            "ovirt",
+            "https://x/ovirt-engine/api",
             {},
             "ProviderTypeNotSupported",
             "NotSupported",
             None,
-            "The type `vsphere` is not served by the embedded control plane, only: [openshift ova]",
+            "The type `ovirt` is not served by the embedded control plane, only: [",
         ),
         ("ova", "", {"url": "s:/e"}, "UrlNotValid", "NotSet", None, "The `url` is not valid."),
         ("ova", "/export", {"url": "s:/e"}, "UrlNotValid", "Malformed", None, "The NFS path is malformed"),
