@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.ova import OvaSource
+from ansible_collections.vmshift.mtv.controlplane.migration.sources.vsphere import VsphereSource
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.blocking import Objects
@@ -13,4 +14,4 @@ if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import Source
 
 #: Provider type -> adapter; a new source is a new file and a line here.
-ADAPTERS: dict[str, Callable[[Objects, dict[str, Any], ProviderInventory], Source]] = {"ova": OvaSource}
+ADAPTERS: dict[str, Callable[[Objects, dict[str, Any], ProviderInventory], Source]] = {"ova": OvaSource, "vsphere": VsphereSource}
