@@ -70,6 +70,8 @@ LABEL_PLAN_NAME = "plan-name"
 LABEL_PLAN_NAMESPACE = "plan-namespace"
 LABEL_MIGRATION = "migration"
 LABEL_VM_ID = "vmID"
+#: On a Hook that launches a job template: its name, for people.
+ANNOTATION_JOB_TEMPLATE = "forklift.konveyor.io/aap-job-template-name"
 ANNOTATION_TRANSFER_NETWORK = "forklift.konveyor.io/defaultTransferNetwork"
 
 # --- provider credentials -------------------------------------------------------------------------------------------

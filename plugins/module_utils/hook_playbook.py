@@ -12,15 +12,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.errors import TalkError
+from ansible_collections.vmshift.mtv.plugins.module_utils.hook_vars import with_vars
 
 #: A ConfigMap carries the playbook into the hook's pod; larger ones are refused by the API server when the migration runs.
 MOST_BYTES = 1024 * 1024
 _PLAY = ("hosts", "import_playbook", "ansible.builtin.import_playbook")
 
 
-def encoded(playbook: str, option: str) -> str:
-    """Base64 of a playbook. Raises TalkError, naming `option`, for what cannot be one."""
+def encoded(playbook: str, option: str, vars: Mapping[str, Any] | None = None) -> str:
+    """Base64 of a playbook with these variables in it. Raises TalkError, naming `option`, for what cannot be one."""
     _check(playbook, option)
+    if vars:
+        playbook = with_vars(playbook, vars)
     text = base64.b64encode(playbook.encode()).decode()
     if len(text) > MOST_BYTES:
         raise TalkError(f"{option}: the playbook has {len(text)} bytes in base64; a ConfigMap carries at most {MOST_BYTES} (1 MiB).")

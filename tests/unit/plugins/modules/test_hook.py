@@ -96,7 +96,15 @@ def test_a_playbook_is_read_from_a_file(plane, hook, tmp_path):
         ({"playbook": PLAYBOOK, "aap": AAP}, "mutually exclusive: aap|playbook"),
         ({"aap": {**AAP, "job_template_id": 0}}, "aap.job_template_id: 0 is no id"),
         ({"aap": {"job_template_id": 1, "url": "https://x"}}, "required together: url, token_secret"),
-        ({"aap": {"url": "https://x"}}, "job_template_id"),
+        ({"aap": {"url": "https://x", "token_secret": "s"}}, "one of the following is required: job_template_id, job_template"),
+        ({"aap": {**AAP, "job_template": "x"}}, "mutually exclusive: job_template_id|job_template"),
+        ({"aap": AAP, "vars": {"a": 1}}, "mutually exclusive: aap|vars"),
+        ({"image": "Not An Image"}, "image: 'Not An Image' is no image; give one such as"),
+        ({"image": IMAGE, "service_account": "Run ner"}, "service_account: 'Run ner' cannot be the name of a ServiceAccount."),
+        ({"image": IMAGE, "vars": {"a": 1}}, "vars: there is no playbook to write them into"),
+        ({"image": IMAGE, "playbook": PLAYBOOK, "vars": {"db_password": "hush"}}, "vars: db_password looks like a secret"),
+        ({"image": IMAGE, "playbook": PLAYBOOK, "vars": {"text": "#" * 800_000}}, "a ConfigMap carries at most"),
+        ({"image": IMAGE, "library": "x"}, "library: the action plugin of this collection did not read it"),
     ],
 )
 def test_nothing_is_made_of_bad_options(plane, hook, given, said):
@@ -104,6 +112,17 @@ def test_nothing_is_made_of_bad_options(plane, hook, given, said):
     assert result["failed"]
     assert said in result["msg"]
     assert plane.do("list", "Hook", "mig") == []
+
+
+def test_variables_are_written_into_the_playbook_and_shown_as_text(plane, hook):
+    made = hook(image=IMAGE, playbook=PLAYBOOK, vars={"port": 5432})
+    text = "- hosts: localhost\n  vars:\n    port: 5432\n  tasks:\n    - debug: {msg: hi}\n"
+    assert base64.b64decode(spec_of(plane)["playbook"]).decode() == text
+    assert made["diff"]["after"]["spec"]["playbook"] == text
+    assert not hook(image=IMAGE, playbook=PLAYBOOK, vars={"port": 5432})["changed"]
+    changed = hook(playbook=PLAYBOOK, vars={"port": 5433})
+    assert "port: 5432" in changed["diff"]["before"]["spec"]["playbook"]
+    assert "port: 5433" in changed["diff"]["after"]["spec"]["playbook"]
 
 
 @pytest.mark.mtv("2.11.7")
@@ -116,6 +135,6 @@ def test_job_templates_need_a_newer_release(plane, hook):
 
 def test_a_blocking_condition_fails_the_task(plane, run, conditions_of_status):
     plane.controller("Hook", lambda obj: conditions_of_status(obj, "InvalidImage", category="Critical", message="No image."))
-    result = run("hook", name="h", namespace="mig", image="A B")
+    result = run("hook", name="h", namespace="mig", image="a/b")
     assert result["msg"] == "Hook mig/h did not become ready: InvalidImage=True: No image."
     assert result["changed"]
