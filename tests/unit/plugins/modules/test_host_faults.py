@@ -1,6 +1,6 @@
 """The host module through a proxy that loses answers and breaks connections, at each of its requests.
 
-The other modules are tried so against a whole control plane (tests/integration/test_api_faults.py), which has no ESXi hosts without a vCenter.
+The other modules are tried so against a whole control plane (tests/integration/test_api_faults.py), which has no ESXi hosts.
 """
 
 from __future__ import annotations
