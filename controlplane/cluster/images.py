@@ -11,9 +11,11 @@ from typing import Any
 
 VIRT_V2V_IMAGE = "vmshift.local/virt-v2v:latest"
 VIRT_V2V_XFS_IMAGE = "vmshift.local/virt-v2v-xfs:latest"  # for old XFS file systems, which the tools of this machine read as well
+IMPORTER_IMAGE = "vmshift.local/importer:latest"
 CONSUMER_IMAGE = "vmshift.local/volume-consumer:latest"
 
 _CONVERSION = "ansible_collections.vmshift.mtv.controlplane.datapath.conversion"
+_IMPORTER = "ansible_collections.vmshift.mtv.controlplane.datapath.importer"
 
 Container = dict[str, Any]
 
@@ -32,6 +34,7 @@ def _virt_v2v(container: Container) -> list[str]:
 IMAGES: dict[str, Callable[[Container], list[str]]] = {
     VIRT_V2V_IMAGE: _virt_v2v,
     VIRT_V2V_XFS_IMAGE: _virt_v2v,
+    IMPORTER_IMAGE: lambda _container: [sys.executable, "-m", _IMPORTER],
     CONSUMER_IMAGE: lambda _container: ["true"],  # it is there to have volumes bound, not to do anything
 }
 

@@ -1,7 +1,7 @@
 """Pods as processes of this machine, which is the one node there is: no constraint on nodes is looked at.
 
 A pod waits until all its claims are bound, then its container's image says which program runs (images.py). The program outlives
-the control plane and is found again (processes.py); it is started once in the life of a pod, whatever its restartPolicy says.
+the control plane and is found again (processes.py). One that fails is started again where restartPolicy says so, after pauses that grow.
 Pods have one container, beside one that brings VMware's disk library, which has no process; its root is this machine's, so a program
 translates the paths of its mounts (datapath/mounts.py).
 """
@@ -26,6 +26,7 @@ from ansible_collections.vmshift.mtv.controlplane.cluster.mounts import claims_o
 from ansible_collections.vmshift.mtv.controlplane.cluster.processes import Ended, Lost, Running
 from ansible_collections.vmshift.mtv.controlplane.cluster.storage import SELECTED_NODE, waits_for_consumer
 from ansible_collections.vmshift.mtv.controlplane.cluster.supervisor import LOG_FILE
+from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import now
 from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Reconciler, key_of
 from ansible_collections.vmshift.mtv.controlplane.datapath.conversion import MESSAGE_FILE, PROGRESS_FILE, RESULT_FILE
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import FILE_NAME as MOUNTS_FILE
@@ -42,6 +43,9 @@ Object = dict[str, Any]
 NODE = "localhost"
 KUBELET, SCHEDULER = "kubelet", "default-scheduler"
 RETRY = 2.0  # seconds until a pod whose configuration is incomplete is looked at again
+FIRST_BACKOFF, LONGEST_BACKOFF = 10.0, 300.0  # seconds between restarts of a container; doubled with each
+SIGKILLED = 137
+LOST = "the process ended and nobody saw how: its supervisor was killed, or the machine was restarted"
 _GRACE = 30.0  # seconds, where the pod says nothing
 _LONGEST_MESSAGE = 4096  # bytes of a termination message
 _LAST_LOG = 2048
@@ -61,6 +65,16 @@ def conversion_progress(state: State, uid: str) -> Object | None:
 
 def conversion_result(state: State, uid: str) -> Object | None:
     """{"firmware", "operatingSystem", "warnings"} or {"error"} of the conversion pod with that uid; None while there is none."""
+    return _read_json(state.pod(uid) / RESULT_FILE)
+
+
+def import_progress(state: State, uid: str) -> Object | None:
+    """{"done": bytes, "total": bytes} of the importer pod with that uid; None while there is none."""
+    return _read_json(state.pod(uid) / PROGRESS_FILE)
+
+
+def import_result(state: State, uid: str) -> Object | None:
+    """{"wanted", "read", "kept": bytes, "full": str} of the importer pod with that uid; None while there is none."""
     return _read_json(state.pod(uid) / RESULT_FILE)
 
 
@@ -100,12 +114,14 @@ class PodReconciler(Reconciler):
             found = processes.look(folder)
         if isinstance(found, Running):
             return await self._observe(pod, found)
+        if isinstance(found, Lost):
+            await processes.stop(folder, 0)
+        if isinstance(found, (Ended, Lost)) and _restarts(pod, found):
+            return self._back_off(pod, found)
         if isinstance(found, Ended):
             self._end(pod, found)
         elif isinstance(found, Lost):
-            await processes.stop(folder, 0)
-            why = "the process ended and nobody saw how: its supervisor was killed, or the machine was restarted"
-            self._write(pod, podstatus.failed(pod, "Lost", why))
+            self._write(pod, podstatus.failed(pod, "Lost", LOST))
         elif "deletionTimestamp" not in pod["metadata"]:
             return await self._start(pod)
         return None
@@ -177,8 +193,8 @@ class PodReconciler(Reconciler):
     # Running and ended
 
     async def _observe(self, pod: Object, running: Running) -> float | None:
-        if pod.get("status", {}).get("phase") != "Running":
-            pod = self._write(pod, podstatus.running(pod, running.started))
+        if not _shown_running(pod):
+            pod = self._write(pod, podstatus.running(pod, running.started, processes.failures(self._folder(pod))))
         limit = pod["spec"].get("activeDeadlineSeconds")
         rest = None if limit is None else limit - (time.time() - datetime.fromisoformat(pod["status"]["startTime"]).timestamp())
         if rest is not None and rest <= 0:
@@ -211,9 +227,29 @@ class PodReconciler(Reconciler):
         return True
 
     def _end(self, pod: Object, ended: Ended) -> None:
+        self._write(pod, podstatus.terminated(pod, processes.failures(self._folder(pod)), *self._account(pod, ended)))
+
+    def _account(self, pod: Object, ended: Ended) -> tuple[int, str, str, str, str]:
+        """Exit code, reason, message, begin and end, as a kubelet tells them."""
         reason = "Completed" if not ended.code else "StartError" if ended.message else "Error"
-        message = ended.message or self._termination_message(pod, ended.code)
-        self._write(pod, podstatus.terminated(pod, ended.code, reason, message, ended.started, ended.finished))
+        return ended.code, reason, ended.message or self._termination_message(pod, ended.code), ended.started, ended.finished
+
+    def _back_off(self, pod: Object, found: Ended | Lost) -> float:
+        """Wait, or start the process of a pod again that has failed. Returns the seconds until it is due."""
+        folder = self._folder(pod)
+        ended = found if isinstance(found, Ended) else Ended(SIGKILLED, None, found.started, now(), LOST)
+        failures = processes.failures(folder)
+        pause = _pause(failures)
+        if not _waits(pod, failures):
+            self._write(pod, podstatus.backing_off(pod, pause, failures, *self._account(pod, ended)))
+            told = f"Back-off restarting failed container {pod['spec']['containers'][0]['name']} in pod {pod['metadata']['name']}"
+            self._tell(pod, "Warning", "BackOff", told, KUBELET)
+        rest = pause - (time.time() - datetime.fromisoformat(ended.finished).timestamp()) if isinstance(found, Ended) else 0.0
+        if rest > 0:
+            return rest
+        (folder / MESSAGE_FILE).unlink(missing_ok=True)
+        processes.put_aside(folder)
+        return 0.0
 
     def _termination_message(self, pod: Object, code: int) -> str:
         folder, container = self._folder(pod), pod["spec"]["containers"][0]
@@ -251,6 +287,31 @@ class PodReconciler(Reconciler):
 
     def _tell(self, pod: Object, type: str, reason: str, message: str, who: str) -> None:
         self._api.record_event(pod, type, reason, message, who)
+
+
+def _restarts(pod: Object, found: Ended | Lost) -> bool:
+    """A pod that is not on its way out, by its policy. The kubelet starts none again that was to end, whose Job may do that."""
+    policy = pod["spec"].get("restartPolicy", "Always")
+    if "deletionTimestamp" in pod["metadata"] or policy == "Never":
+        return False
+    return policy == "Always" or isinstance(found, Lost) or found.code != 0
+
+
+def _pause(failures: int) -> float:
+    """Seconds; the first restart is at once."""
+    return min(FIRST_BACKOFF * 2 ** (failures - 1), LONGEST_BACKOFF) if failures else 0.0
+
+
+def _shown_running(pod: Object) -> bool:
+    containers = pod.get("status", {}).get("containerStatuses") or [{}]
+    return pod.get("status", {}).get("phase") == "Running" and "running" in containers[0].get("state", {})
+
+
+def _waits(pod: Object, failures: int) -> bool:
+    """The status tells already that the container waits after its last failure."""
+    container = (pod.get("status", {}).get("containerStatuses") or [{}])[0]
+    waiting = container.get("state", {}).get("waiting", {}).get("reason") == podstatus.CRASH_LOOP
+    return waiting and container.get("restartCount") == failures
 
 
 def _grace(pod: Object) -> float:

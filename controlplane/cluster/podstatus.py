@@ -10,6 +10,7 @@ Object = dict[str, Any]
 
 ADDRESS = "127.0.0.1"
 ENDED = ("Succeeded", "Failed")
+CRASH_LOOP = "CrashLoopBackOff"
 _PLACED = ("PodScheduled", "Initialized")
 _READY = ("Ready", "ContainersReady")
 
@@ -24,23 +25,41 @@ def waiting(pod: Object, reason: str, message: str) -> Object:
     return _placed(_status(pod, "Pending", conditions), pod, {"waiting": {"reason": reason, "message": message}})
 
 
-def running(pod: Object, started: str) -> Object:
-    return _placed(_status(pod, "Running", _done(_PLACED + _READY)), pod, {"running": {"startedAt": started}}, ready=True)
+def running(pod: Object, started: str, restarts: int = 0) -> Object:
+    status = _placed(_status(pod, "Running", _done(_PLACED + _READY)), pod, {"running": {"startedAt": started}}, ready=True)
+    status["containerStatuses"][0]["restartCount"] = restarts
+    return status
 
 
-def terminated(pod: Object, code: int, reason: str, message: str, started: str, finished: str) -> Object:
+def terminated(pod: Object, restarts: int, code: int, reason: str, message: str, started: str, finished: str) -> Object:
     """Ended; `message` is the termination message of the container."""
     phase = "Failed" if code else "Succeeded"
     why = "PodFailed" if code else "PodCompleted"
     conditions = {**_done(_PLACED), **dict.fromkeys(_READY, ("False", why, ""))}
+    status = _placed(_status(pod, phase, conditions), pod, _end(code, reason, message, started, finished))
+    status["containerStatuses"][0]["restartCount"] = restarts
+    return status
+
+
+def backing_off(pod: Object, seconds: float, restarts: int, code: int, reason: str, message: str, started: str, finished: str) -> Object:
+    """Its container has failed and will be started again, after so many seconds. `restarts`: how often it was already."""
+    name = pod["spec"]["containers"][0]["name"]
+    told = f"back-off {seconds:.0f}s restarting failed container={name} pod={pod['metadata']['name']}_{pod['metadata']['namespace']}"
+    conditions = {**_done(_PLACED), **dict.fromkeys(_READY, ("False", "ContainersNotReady", _unready(pod)))}
+    status = _placed(_status(pod, "Running", conditions), pod, {"waiting": {"reason": CRASH_LOOP, "message": told}})
+    status["containerStatuses"][0].update(restartCount=restarts, lastState=_end(code, reason, message, started, finished))
+    return status
+
+
+def _end(code: int, reason: str, message: str, started: str, finished: str) -> Object:
     state = {"exitCode": code, "reason": reason, "startedAt": started, "finishedAt": finished, **({"message": message} if message else {})}
-    return _placed(_status(pod, phase, conditions), pod, {"terminated": state})
+    return {"terminated": state}
 
 
 def failed(pod: Object, reason: str, message: str) -> Object:
     """Ended by the kubelet's own decision: DeadlineExceeded, Lost. Follows the status of a pod that was running."""
     started = next((c["state"]["running"]["startedAt"] for c in _containers(pod) if c["state"].get("running")), now())
-    status = terminated(pod, 137, "Error", "", started, now())
+    status = terminated(pod, 0, 137, "Error", "", started, now())
     return {**status, "reason": reason, "message": message}
 
 
@@ -61,14 +80,15 @@ def _status(pod: Object, phase: str, conditions: dict[str, tuple[str, str, str]]
 def _placed(status: Object, pod: Object, state: Object, ready: bool = False) -> Object:
     """Add what is known of a pod that has a node, and the state of its container."""
     container = pod["spec"]["containers"][0]
+    before = next(iter(_containers(pod)), {})
     entry = {
         "name": container["name"],
         "image": container.get("image", ""),
         "imageID": "" if "waiting" in state else container.get("image", ""),
         "ready": ready,
         "started": ready,
-        "restartCount": 0,
-        "lastState": {},
+        "restartCount": before.get("restartCount", 0),
+        "lastState": before.get("lastState", {}),
         "state": state,
     }
     address = {"hostIP": ADDRESS, "podIP": ADDRESS, "podIPs": [{"ip": ADDRESS}]}

@@ -19,6 +19,7 @@ from ansible_collections.vmshift.mtv.controlplane.cluster import supervisor
 
 log = logging.getLogger(__name__)
 
+PAST = "exit-"  # and a number: how earlier processes of the pod have ended
 _SLACK = 15.0  # seconds that a supervisor may need beyond the grace of its program
 
 
@@ -62,6 +63,21 @@ def look(folder: Path) -> Running | Ended | Lost | None:
     if ended:
         return Ended(ended["exitCode"], ended["signal"], ended["startedAt"], ended["finishedAt"], ended["message"])
     return Running(record["pid"], record["startedAt"]) if alive else Lost(record["startedAt"])
+
+
+def failures(folder: Path) -> int:
+    """How often the process of the pod has ended and was put aside to be started again."""
+    return sum(1 for _unused in folder.glob(f"{PAST}*.json"))
+
+
+def put_aside(folder: Path) -> None:
+    """Make room for another start of a process that has ended. Interrupted in the middle, it looks Lost, and can be put aside again."""
+    past = folder / f"{PAST}{failures(folder)}.json"
+    try:
+        (folder / supervisor.EXIT_FILE).rename(past)
+    except FileNotFoundError:  # nobody saw how it ended
+        past.touch()
+    (folder / supervisor.PROCESS_FILE).unlink(missing_ok=True)
 
 
 async def launch(folder: Path, argv: Sequence[str], environment: Mapping[str, str], grace: float) -> None:

@@ -480,3 +480,87 @@ async def test_pod_survives_the_kill_of_its_control_plane(cluster: Any, tmp_path
     await cluster.phase_is(pod, "Succeeded")
     assert cluster.log(pod) == "survived\n"
     assert (tmp_path / "starts").read_text() == "x\n"
+
+
+# Restarts
+
+
+def _container(pod: Any) -> Any:
+    return pod["status"]["containerStatuses"][0]
+
+
+FAILS_TWICE = 'echo x >> runs; test $(wc -l < runs) -ge 3 || { echo "attempt $(wc -l < runs)" > termination-message; exit 7; }'
+
+
+@pytest.fixture
+def quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pods, "FIRST_BACKOFF", 0.1)
+
+
+@pytest.mark.parametrize("policy", ["OnFailure", "Always"])
+async def test_container_that_fails_is_started_again(cluster: Any, quick_backoff: None, policy: str) -> None:
+    cluster.run()
+    made = cluster.pod(FAILS_TWICE, restartPolicy=policy)
+    seen: list[Any] = []
+    cluster.api.subscribe(lambda _event, kind, obj: seen.append(obj) if kind == "Pod" and obj["status"].get("containerStatuses") else None)
+    await cluster.until(lambda: (cluster.folder(made) / "runs").exists() and cluster.log(made) == "" and len(_runs(cluster, made)) >= 3)
+    pod = cluster.get(made)
+    if policy == "OnFailure":
+        pod = await cluster.phase_is(made, "Succeeded")
+        assert len(_runs(cluster, made)) == 3
+        assert _terminated(pod)["exitCode"] == 0
+        assert _container(pod)["restartCount"] == 2
+    assert "Failed" not in {obj["status"]["phase"] for obj in seen}
+    waits = [obj for obj in seen if _container(obj)["state"].get("waiting", {}).get("reason") == "CrashLoopBackOff"]
+    assert waits[0]["status"]["phase"] == "Running"
+    last = _container(waits[0])["lastState"]["terminated"]
+    assert (last["exitCode"], last["message"], _container(waits[0])["restartCount"]) == (7, "attempt 1", 0)
+    assert ("BackOff", f"Back-off restarting failed container main in pod {made['metadata']['name']}") in cluster.events(made)
+    cluster.api.delete("Pod", "tgt", made["metadata"]["name"])
+
+
+def _runs(cluster: Any, pod: Any) -> list[str]:
+    path = cluster.folder(pod) / "runs"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+async def test_the_pauses_between_restarts_grow(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pods, "FIRST_BACKOFF", 60.0)
+    cluster.run()
+    made = cluster.pod("echo x >> runs; exit 1", restartPolicy="OnFailure")
+    await cluster.until(lambda: len(_runs(cluster, made)) == 2)  # at once after the first failure
+    await cluster.until(lambda: "back-off 60s" in _container(cluster.get(made))["state"].get("waiting", {}).get("message", ""))
+    assert _container(cluster.get(made))["restartCount"] == 1
+    await cluster.settle()
+    assert len(_runs(cluster, made)) == 2
+
+
+async def test_restarts_go_on_after_the_control_plane_was_away(cluster: Any, quick_backoff: None) -> None:
+    cluster.run()
+    made = cluster.pod("echo x >> runs; test -e enough", restartPolicy="OnFailure")
+    await cluster.until(lambda: len(_runs(cluster, made)) >= 2)
+    await cluster.restart()
+    so_far = len(_runs(cluster, made))
+    await cluster.until(lambda: len(_runs(cluster, made)) > so_far)
+    (cluster.folder(made) / "enough").touch()
+    pod = await cluster.phase_is(made, "Succeeded")
+    assert _container(pod)["restartCount"] == len(_runs(cluster, made)) - 1
+
+
+async def test_a_lost_process_is_started_again_too(cluster: Any, quick_backoff: None) -> None:
+    cluster.run()
+    made = cluster.pod("echo x >> runs; test $(wc -l < runs) -ge 2 || sleep 600", restartPolicy="OnFailure")
+    await cluster.until(lambda: _runs(cluster, made))
+    os.kill(processes.look(cluster.folder(made)).pid, signal.SIGKILL)  # type: ignore[union-attr]
+    pod = await cluster.phase_is(made, "Succeeded")
+    assert _container(pod)["restartCount"] == 1
+    assert "nobody saw how" in _container(pod)["lastState"]["terminated"]["message"]
+
+
+async def test_a_deleted_pod_is_not_started_again(cluster: Any, quick_backoff: None) -> None:
+    cluster.run()
+    made = cluster.pod("echo x >> runs; trap 'exit 1' TERM; sleep 600 & wait", restartPolicy="Always")
+    folder = cluster.folder(made)
+    await cluster.until(lambda: _runs(cluster, made))
+    cluster.api.delete("Pod", "tgt", made["metadata"]["name"])
+    await cluster.until(lambda: not folder.exists())

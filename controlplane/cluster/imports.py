@@ -1,0 +1,166 @@
+"""What fills DataVolumes from elsewhere: a pod for each claim, which for a copy in several stages is made anew for each checkpoint.
+
+As in CDI, annotations of the claim tell which checkpoint it is at and which are copied. The objects are built purely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.vmshift.mtv.controlplane.cluster.images import IMPORTER_IMAGE
+
+Object = dict[str, Any]
+
+#: DataVolumes of these sources are filled by a pod.
+SOURCES = ("vddk",)
+
+_CDI = "cdi.kubevirt.io/storage."
+IMPORT_POD = f"{_CDI}import.importPodName"
+POD_PHASE, POD_RESTARTS = f"{_CDI}pod.phase", f"{_CDI}pod.restarts"
+CURRENT, PREVIOUS, FINAL = (f"{_CDI}checkpoint.{name}" for name in ("current", "previous", "final"))
+COPIED, DONE = f"{_CDI}checkpoint.copied", f"{_CDI}checkpoint.done"
+SERVICE_ACCOUNT = f"{_CDI}pod.serviceAccountName"
+#: Of ours: why the whole disk was copied where a checkpoint asked for changes only.
+FULL_COPY = "vmshift.mtv/full-copy"
+_HANDED_ON = ("k8s.v1.cni.cncf.io/networks", "v1.multus-cni.io/default-network")
+
+CONTAINER, VOLUME = "importer", "cdi-data-vol"
+MOUNT_PATH, DEVICE_PATH = "/data", "/dev/cdi-block-volume"
+
+Checkpoint = Mapping[str, str]
+#: Of a copy in one stage.
+WHOLE: Checkpoint = {"current": "", "previous": ""}
+
+
+def pod_name(claim: str) -> str:
+    return f"importer-{claim}"
+
+
+def copied_key(checkpoint: str) -> str:
+    return f"{COPIED}.{checkpoint}"
+
+
+def next_checkpoint(volume: Object, claim: Object) -> Checkpoint | None:
+    """The first one that is not copied; None when all are. A volume without checkpoints is copied in one stage."""
+    annotations = claim["metadata"].get("annotations") or {}
+    checkpoints = volume["spec"].get("checkpoints")
+    if not checkpoints:
+        return None if annotations.get(POD_PHASE) == "Succeeded" else WHOLE
+    return next((checkpoint for checkpoint in checkpoints if copied_key(checkpoint["current"]) not in annotations), None)
+
+
+def is_final(volume: Object, checkpoint: Checkpoint) -> bool:
+    checkpoints = volume["spec"].get("checkpoints") or ()
+    return bool(volume["spec"].get("finalCheckpoint")) and checkpoints[-1:] == [checkpoint]
+
+
+def ends(volume: Object) -> bool:
+    """Once all checkpoints are copied, nothing more is to come."""
+    return not volume["spec"].get("checkpoints") or bool(volume["spec"].get("finalCheckpoint"))
+
+
+def stage_annotations(volume: Object, checkpoint: Checkpoint) -> dict[str, str | None]:
+    """What the claim tells of the checkpoint that is being copied."""
+    if checkpoint == WHOLE:
+        return {}
+    return {
+        CURRENT: checkpoint["current"],
+        PREVIOUS: checkpoint["previous"],
+        FINAL: str(is_final(volume, checkpoint)).lower(),
+    }
+
+
+def copied_annotations(checkpoint: Checkpoint, pod: Object) -> dict[str, str | None]:
+    """What the claim tells once `pod` has copied the checkpoint."""
+    found: dict[str, str | None] = {POD_PHASE: "Succeeded"}
+    return found if checkpoint == WHOLE else {**found, copied_key(checkpoint["current"]): pod["metadata"]["uid"]}
+
+
+def done_annotations(claim: Object) -> dict[str, str | None]:
+    """After the last checkpoint nothing of the stages is left on the claim."""
+    annotations = claim["metadata"].get("annotations") or {}
+    stages = [key for key in annotations if key in (CURRENT, PREVIOUS, FINAL) or key.startswith(f"{COPIED}.")]
+    return {**dict.fromkeys(stages), DONE: "true"} if stages else {}
+
+
+def belongs(pod: Object, checkpoint: Checkpoint) -> bool:
+    """The pod copies this checkpoint, and not an earlier one."""
+    return _variable(pod, "IMPORTER_CURRENT_CHECKPOINT") == checkpoint["current"]
+
+
+def _variable(pod: Object, name: str) -> str:
+    variables = pod["spec"]["containers"][0].get("env") or ()
+    return next((variable.get("value", "") for variable in variables if variable["name"] == name), "")
+
+
+def pod(volume: Object, claim: Object, checkpoint: Checkpoint) -> Object:
+    """The pod that copies one checkpoint into a claim."""
+    meta = claim["metadata"]
+    annotations = meta.get("annotations") or {}
+    owner = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": meta["name"], "uid": meta["uid"]}
+    block = claim["spec"].get("volumeMode") == "Block"
+    place = {"volumeDevices": [{"name": VOLUME, "devicePath": DEVICE_PATH}]} if block else {"volumeMounts": [_mount()]}
+    container: Object = {
+        "name": CONTAINER,
+        "image": IMPORTER_IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "env": _environment(volume, claim, checkpoint),
+        "ports": [{"name": "metrics", "containerPort": 8443, "protocol": "TCP"}],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True, "runAsUser": 107},
+        **place,
+    }
+    spec: Object = {
+        "restartPolicy": "OnFailure",
+        "securityContext": {"fsGroup": 107, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+        "volumes": [{"name": VOLUME, "persistentVolumeClaim": {"claimName": meta["name"]}}],
+    }
+    if annotations.get(SERVICE_ACCOUNT):
+        spec["serviceAccountName"] = annotations[SERVICE_ACCOUNT]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": pod_name(meta["name"]),
+            "namespace": meta["namespace"],
+            "labels": {"app": "containerized-data-importer", "cdi.kubevirt.io": "importer", "prometheus.cdi.kubevirt.io": "true"},
+            "annotations": {
+                "cdi.kubevirt.io/storage.createdByController": "yes",
+                **{key: annotations[key] for key in _HANDED_ON if key in annotations},
+            },
+            "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": True}],
+        },
+        "spec": spec,
+    }
+
+
+def _mount() -> Object:
+    return {"name": VOLUME, "mountPath": MOUNT_PATH}
+
+
+def _environment(volume: Object, claim: Object, checkpoint: Checkpoint) -> list[Object]:
+    source = volume["spec"]["source"]["vddk"]
+    secret = source.get("secretRef", "")
+    given = {
+        "IMPORTER_SOURCE": "vddk",
+        "IMPORTER_ENDPOINT": source.get("url", ""),
+        "IMPORTER_UUID": source.get("uuid", ""),
+        "IMPORTER_BACKING_FILE": source.get("backingFile", ""),
+        "IMPORTER_THUMBPRINT": source.get("thumbprint", ""),
+        "IMPORTER_IMAGE_SIZE": claim["spec"]["resources"]["requests"]["storage"],
+        "IMPORTER_CURRENT_CHECKPOINT": checkpoint["current"],
+        "IMPORTER_PREVIOUS_CHECKPOINT": checkpoint["previous"],
+        "IMPORTER_FINAL_CHECKPOINT": str(is_final(volume, checkpoint)).lower() if checkpoint["current"] else "",
+        "OWNER_UID": claim["metadata"]["uid"],
+    }
+    secrets = (
+        ("IMPORTER_ACCESS_KEY_ID", "accessKeyId", False),
+        ("IMPORTER_SECRET_KEY", "secretKey", False),
+        ("IMPORTER_CA", "cacert", True),  # of ours: Forklift puts the CA there, and CDI does not ask for it
+    )
+    variables: list[Object] = [{"name": name, "value": value} for name, value in given.items()]
+    for name, key, optional in secrets:
+        reference = {"name": secret, "key": key, **({"optional": True} if optional else {})}
+        variables.append({"name": name, "valueFrom": {"secretKeyRef": reference}})
+    return variables

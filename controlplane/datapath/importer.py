@@ -1,0 +1,114 @@
+"""The program of the importer image: fills a volume from a source, as CDI's importer does.
+
+`python -m ansible_collections.vmshift.mtv.controlplane.datapath.importer` inside a pod's process. It reads the IMPORTER_*
+environment that CDI gives to its importer pods, and leaves in VMSHIFT_POD_DIR
+
+    progress.json         {"done": bytes, "total": bytes}
+    result.json           {"wanted", "read", "kept": bytes, "full": why the whole disk was copied where only changes were asked for}
+    termination-message   the error, in one line
+    journal               of an attempt that was interrupted (transfer.py)
+
+Exit code 0 means that the volume holds what was asked for, checked and on stable storage.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+from ansible_collections.vmshift.mtv.controlplane.datapath import vsphere_disk
+from ansible_collections.vmshift.mtv.controlplane.datapath.conversion import MESSAGE_FILE, PROGRESS_FILE, RESULT_FILE, write_json
+from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import Mounts, NotMounted
+from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Damaged, SourceGone, Totals
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources import SourceError
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.session import Endpoint
+
+VOLUME, DEVICE = "/data/disk.img", "/dev/cdi-block-volume"
+VDDK = "vddk"
+TELL_EVERY = 0.5  # seconds
+_SECRETS = ("IMPORTER_ACCESS_KEY_ID", "IMPORTER_SECRET_KEY")
+
+
+def main() -> int:
+    folder = Path(os.environ["VMSHIFT_POD_DIR"])
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        volume = _volume(Mounts.load(folder))
+        copied = vsphere_disk.copy(request(os.environ), volume, folder, Teller(folder), say)
+    except (vsphere_disk.Unreadable, SourceGone, Damaged, NotMounted) as error:
+        return _fail(folder, str(error))
+    except SourceError as error:
+        return _fail(folder, error.message)
+    except OSError as error:
+        return _fail(folder, f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
+    totals = copied.totals
+    write_json(folder / RESULT_FILE, {"wanted": totals.wanted, "read": totals.read, "kept": totals.kept, "full": copied.full})
+    say(f"Import Complete: {totals.read} bytes read, {totals.kept} kept of an earlier attempt; all compared with their sums")
+    return 0
+
+
+def request(environment: Mapping[str, str]) -> vsphere_disk.Request:
+    """What the pod's environment asks for. Raises Unreadable."""
+    source = environment.get("IMPORTER_SOURCE", "")
+    if source != VDDK:
+        raise vsphere_disk.Unreadable(f"volumes cannot be filled from a source of type {source!r} here; {VDDK!r} can")
+    missing = [name for name in ("IMPORTER_ENDPOINT", "IMPORTER_UUID", "IMPORTER_BACKING_FILE", *_SECRETS) if not environment.get(name)]
+    if missing:
+        raise vsphere_disk.Unreadable(f"the environment of the pod lacks {', '.join(missing)}")
+    user, password = (environment[name] for name in _SECRETS)
+    # A CA vouches for the server whatever certificate it has by now.
+    authority = environment.get("IMPORTER_CA", "")
+    thumbprint = "" if authority else environment.get("IMPORTER_THUMBPRINT", "")
+    return vsphere_disk.Request(
+        Endpoint(environment["IMPORTER_ENDPOINT"], user, password, ca=authority, thumbprint=thumbprint),
+        environment["IMPORTER_UUID"],
+        environment["IMPORTER_BACKING_FILE"],
+        environment.get("IMPORTER_CURRENT_CHECKPOINT", ""),
+        environment.get("IMPORTER_PREVIOUS_CHECKPOINT", ""),
+    )
+
+
+class Teller:
+    """Writes how far it is, not too often."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / PROGRESS_FILE
+        self._next = 0.0
+
+    def __call__(self, totals: Totals) -> None:
+        now = time.monotonic()
+        if now >= self._next or totals.done == totals.wanted:
+            self._next = now + TELL_EVERY
+            write_json(self._path, {"done": totals.done, "total": totals.wanted})
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _volume(mounts: Mounts) -> Path:
+    try:
+        return mounts.host_path(VOLUME)
+    except NotMounted:
+        return mounts.host_path(DEVICE)
+
+
+def _fail(folder: Path, why: str) -> int:
+    print(f"import failed: {why}", file=sys.stderr, flush=True)
+    (folder / MESSAGE_FILE).write_text(f"Unable to process data: {why}")
+    return 1
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> None:
+    """At once: what was done so far is in the journal."""
+    print("import failed: it was terminated", file=sys.stderr, flush=True)
+    os._exit(128 + signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
