@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.vmshift.mtv.plugins.module_utils import concerns
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import Collected, openshift, ova
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere import inventory as vsphere
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere import workload
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
@@ -74,17 +75,11 @@ class ProviderInventory:
         vm = self.item("vms", vm_id)
         if vm is None:
             raise KeyError(vm_id)
-        return {**_without_path(vm), "selfLink": self.link("workloads", vm_id), **self.surroundings(vm)}
+        return {**workload.without_path(vm), "selfLink": self.link("workloads", vm_id), **self.surroundings(vm)}
 
     def surroundings(self, vm: Object) -> Object:
         """Keys of a VM that a workload has as whole objects."""
-        if self.type != "vsphere":
-            return {}
-        host = self.item("hosts", vm["host"])
-        if host is None:
-            return {"host": None}
-        cluster = self.item("clusters", host["cluster"])
-        return {"host": {**_without_path(host), "cluster": {**_without_path(cluster), "datacenter": None} if cluster else None}}
+        return workload.surroundings(vm, self.item) if self.type == "vsphere" else {}
 
     def link(self, collection: str, id: str) -> str:
         return f"providers/{self.type}/{self.uid}/{collection}/{id}"
@@ -93,10 +88,6 @@ class ProviderInventory:
 def has_path(item: Mapping[str, Any], name: str) -> bool:
     """The path of an item ends with `name`, "a/b/c"."""
     return f"/{item['path'].strip('/')}".endswith(f"/{name.strip('/')}")
-
-
-def _without_path(item: Object) -> Object:
-    return {key: value for key, value in item.items() if key != "path"}
 
 
 class Snapshot(ProviderInventory):

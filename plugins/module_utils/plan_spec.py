@@ -132,7 +132,12 @@ def selectors(vms: Sequence[Any]) -> list[Any]:
 
 def exclusions(exclude: Sequence[Any]) -> list[Any]:
     """The entries of `exclude`, as `selectors` returns those of `vms`. Raises InvalidRequest."""
-    return _entries("exclude", exclude, SELECTOR_OPTIONS)
+    return words_only("exclude", exclude)
+
+
+def words_only(option: str, entries: Sequence[Any]) -> list[Any]:
+    """Entries that choose VMs and give them no options. Raises InvalidRequest."""
+    return _entries(option, entries, SELECTOR_OPTIONS)
 
 
 def _entries(option: str, entries: Sequence[Any], accepted: Mapping[str, Any]) -> list[Any]:

@@ -15,6 +15,10 @@ import pytest
 from ansible_collections.vmshift.mtv.controlplane import lifetime
 from ansible_collections.vmshift.mtv.controlplane.state import State
 from ansible_collections.vmshift.mtv.lab import guests
+from ansible_collections.vmshift.mtv.lab.commands import LabError
+from ansible_collections.vmshift.mtv.lab.vsphere.binary import vcenter_program
+from ansible_collections.vmshift.mtv.lab.vsphere.machines import MACHINES
+from ansible_collections.vmshift.mtv.lab.vsphere.server import VSphere
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = ROOT / ".build/collections"
@@ -54,6 +58,18 @@ def lab_guest(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, guests.Fa
     export = tmp_path_factory.mktemp("export")
     guests.guest_ova(export, name="second-guest")
     return export, guests.guest_ova(export)
+
+
+@pytest.fixture(scope="session")
+def vcenter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VSphere]:
+    """A vCenter with VMs of all kinds. Skips where it cannot be built."""
+    try:
+        vcenter_program()
+    except LabError as error:
+        pytest.skip(str(error))
+    lab = VSphere.start(tmp_path_factory.mktemp("vcenter"), MACHINES, while_process=os.getpid())
+    yield lab
+    lab.stop()
 
 
 @pytest.fixture(scope="session")

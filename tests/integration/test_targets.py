@@ -12,10 +12,14 @@ import pytest
 HERE = Path(__file__).parent
 TARGETS = sorted(p.name for p in (HERE / "targets").iterdir())
 NEEDS_EXPORT = {"migration_report", "plan_and_migration"}
+NEEDS_VCENTER = {"source_vm_info", "vsphere_provider"}
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_target(target: str, plane: Any, play: Callable[..., Any]) -> None:
-    if target in NEEDS_EXPORT and os.environ.get("KUBECONFIG"):
-        pytest.skip("the OVA export lies on this machine")
-    play(str(HERE / "target.yml"), {**plane.variables(), "target": target})
+def test_target(target: str, plane: Any, play: Callable[..., Any], request: pytest.FixtureRequest) -> None:
+    if target in (NEEDS_EXPORT | NEEDS_VCENTER) and os.environ.get("KUBECONFIG"):
+        pytest.skip("the source is on this machine")
+    variables = {**plane.variables(), "target": target}
+    if target in NEEDS_VCENTER:
+        variables["vcenter"] = request.getfixturevalue("vcenter").facts()
+    play(str(HERE / "target.yml"), variables)

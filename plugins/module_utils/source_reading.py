@@ -1,0 +1,86 @@
+# Copyright (c) 2026, vmshift contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A source read by a module itself, with no MTV anywhere: connection options, and its inventory with concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.module_utils.basic import env_fallback
+
+from ansible_collections.vmshift.mtv.plugins.module_utils import certificates, concerns
+from ansible_collections.vmshift.mtv.plugins.module_utils.errors import TalkError
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources import Collected, SourceError
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.session import Endpoint
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.workload import surroundings
+
+Object = dict[str, Any]
+
+#: Fragment vmshift.mtv.source.
+SOURCE: dict[str, Any] = {
+    "url": {"type": "str", "required": True},
+    "user": {"type": "str", "fallback": (env_fallback, ["VMWARE_USER"])},
+    "password": {"type": "str", "no_log": True, "fallback": (env_fallback, ["VMWARE_PASSWORD"])},
+    "ca_cert": {"type": "str"},
+    "ca_cert_file": {"type": "path"},
+    "thumbprint": {"type": "str"},
+    "insecure_skip_verify": {"type": "bool", "default": False},
+    "timeout": {"type": "int", "default": 60},
+}
+#: Ways to trust a source's certificate, of which one is given.
+TRUST = [("ca_cert", "ca_cert_file", "thumbprint")]
+
+
+def endpoint(params: Mapping[str, Any]) -> Endpoint:
+    """The vCenter or ESXi host of the SOURCE options. Raises TalkError for what is missing."""
+    missing = [option for option in ("user", "password") if not params[option]]
+    if missing:
+        raise TalkError(f"{' and '.join(missing)}: give the login of the source, here or as VMWARE_USER and VMWARE_PASSWORD.")
+    ca = params["ca_cert"] or ""
+    if params["ca_cert_file"]:
+        ca = certificates.read_file(params["ca_cert_file"], "ca_cert_file")
+    elif ca:
+        ca = certificates.checked(ca, "ca_cert")
+    return Endpoint(
+        params["url"],
+        params["user"],
+        params["password"],
+        ca=ca,
+        insecure=params["insecure_skip_verify"] and not params["thumbprint"],
+        thumbprint=params["thumbprint"] or "",
+    )
+
+
+def read(provider_type: str, params: Mapping[str, Any]) -> Collected:
+    """The inventory of a source, its VMs with `concerns`. Raises TalkError."""
+    try:
+        collected = _READERS[provider_type](params)
+    except SourceError as error:
+        raise TalkError(f"{error.message}.") from error
+    by_id = {name: {item["id"]: item for item in items} for name, items in collected.resources.items()}
+    for vm in collected.resources["vms"]:
+        around = surroundings(vm, lambda collection, id: by_id[collection].get(id)) if provider_type == "vsphere" else {}
+        vm["concerns"] = concerns.validate(provider_type, {**vm, **around})["concerns"]
+    return collected
+
+
+def _read_vsphere(params: Mapping[str, Any]) -> Collected:
+    from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.inventory import VSphereInventory
+
+    inventory = VSphereInventory(endpoint(params), params["timeout"])
+    try:
+        return inventory.collect()
+    finally:
+        inventory.close()
+
+
+def _read_ova(params: Mapping[str, Any]) -> Collected:
+    from ansible_collections.vmshift.mtv.plugins.module_utils.sources import ova
+    from ansible_collections.vmshift.mtv.plugins.module_utils.sources.exports import local_folder
+
+    return ova.collect(local_folder(params["url"]), {})
+
+
+_READERS: Mapping[str, Callable[[Mapping[str, Any]], Collected]] = {"vsphere": _read_vsphere, "ova": _read_ova}
