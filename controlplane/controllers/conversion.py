@@ -150,8 +150,9 @@ class ConversionReconciler(Reconciler):
 def _validate(conversion: Object, conditions: Conditions, there: Objects) -> None:
     spec = conversion["spec"]
     secret = (spec.get("connection") or {}).get("secret") or {}
+    known = spec["type"] in (conversions.REMOTE, conversions.IN_PLACE)
     problems = (
-        ("TypeNotValid", spec["type"] != conversions.REMOTE, f"Conversions of type `{spec['type']}` are not available here."),
+        ("TypeNotValid", not known, f"Conversions of type `{spec['type']}` are not available here."),
         ("TargetNamespaceNotSet", not spec.get("targetNamespace"), "The target namespace is not set."),
         ("VMNotSet", not (spec["vm"].get("id") or spec["vm"].get("name")), "The VM is not set."),
         ("DisksNotSet", not spec.get("disks"), "The disks are not set."),

@@ -21,16 +21,19 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.vmshift.mtv.controlplane.datapath import ova, tools, virt_v2v
+from ansible_collections.vmshift.mtv.controlplane.datapath import guest_options, in_place, ova, tools, virt_v2v, vsphere_guest
 from ansible_collections.vmshift.mtv.controlplane.datapath.acceleration import libguestfs_environment
+from ansible_collections.vmshift.mtv.controlplane.datapath.customization import Customization
+from ansible_collections.vmshift.mtv.controlplane.datapath.guest_input import GuestInput
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import Mounts, NotMounted
 from ansible_collections.vmshift.mtv.controlplane.datapath.space import DiskFull, unless_full
-from ansible_collections.vmshift.mtv.controlplane.datapath.virt_v2v import ConversionFailed, Progress
+from ansible_collections.vmshift.mtv.controlplane.datapath.virt_v2v import ConversionFailed, Guest, Progress
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources import SourceError
 
 PROGRESS_FILE, RESULT_FILE, MESSAGE_FILE = "progress.json", "result.json", "termination-message"
 DEADLINE_VARIABLE = "VMSHIFT_CONVERSION_DEADLINE"  # seconds
@@ -39,27 +42,34 @@ TERMINATED = 128 + signal.SIGTERM
 _LONGEST_TMPDIR = 80  # bytes: virt-v2v makes sockets in it, and a socket's path ends at 107
 
 
+OVA, VSPHERE = "ova", "vSphere"
+TRUE = "1"
+
+
 @dataclass(frozen=True)
 class Request:
-    """What the pod's environment asks for; paths are the container's."""
+    """What the pod's environment asks for. `in_place`: the volumes hold the disks of the guest already."""
 
     source: str
-    appliance: str
     vm: str
     deadline: float
+    environment: Mapping[str, str]
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Request:
-        missing = [name for name in ("V2V_source", "V2V_diskPath") if not environment.get(name)]
-        if missing:
-            raise ConversionFailed(f"the environment of the pod lacks {' and '.join(missing)}")
+        if not environment.get("V2V_source"):
+            raise ConversionFailed("the environment of the pod lacks V2V_source")
         deadline = environment.get(DEADLINE_VARIABLE, str(DEFAULT_DEADLINE))
         try:
             seconds = float(deadline)
         except ValueError:
             raise ConversionFailed(f"{DEADLINE_VARIABLE} is {deadline!r}; a number of seconds is needed") from None
         name = environment.get("V2V_NewName") or environment.get("V2V_vmName", "")
-        return cls(environment["V2V_source"], environment["V2V_diskPath"], name, seconds)
+        return cls(environment["V2V_source"], name, seconds, environment)
+
+    @property
+    def in_place(self) -> bool:
+        return self.environment.get("V2V_inPlace") == TRUE
 
 
 def main() -> int:
@@ -68,6 +78,8 @@ def main() -> int:
         result = asyncio.run(_until_terminated(folder))
     except (ConversionFailed, DiskFull, tools.ToolMissing, NotMounted, ova.UnreadableAppliance) as error:
         return _fail(folder, str(error))
+    except SourceError as error:
+        return _fail(folder, error.message)
     except OSError as error:
         return _fail(folder, f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
     except asyncio.CancelledError:
@@ -94,34 +106,87 @@ def _fail(folder: Path, why: str) -> int:
 
 async def convert(request: Request, folder: Path) -> dict[str, Any]:
     """Convert the guest; the content of result.json. Raises ConversionFailed and the errors of what it uses."""
-    if request.source != "ova":
-        raise ConversionFailed(f"guests of source {request.source!r} cannot be converted here; 'ova' can")
     mounts = Mounts.load(folder)
     volumes = mounts.disks()
-    appliance = mounts.host_path(request.appliance)
-    disks = ova.disks(appliance)
-    if len(disks) != len(volumes):
-        raise ConversionFailed(f"the guest {request.vm} has {len(disks)} disks, but the pod has {len(volumes)} volumes for disks")
-    print(f"Converting {request.vm} from {request.appliance} into {len(volumes)} volumes", flush=True)
     with _sizes_kept(volumes) as sizes, _scratch(folder / "scratch") as scratch:
-        _check_sizes(sizes, [disk.capacity for disk in disks])
-        output = scratch / "output"
-        output.mkdir()
-        for volume, disk in zip(volumes, disks, strict=True):
-            (output / f"{virt_v2v.GUEST}-sd{virt_v2v.disk_letters(disk.number)}").symlink_to(volume)
-
-        def changed(progress: Progress) -> None:
-            _check_sizes(sizes, _current_sizes(volumes))
-            percents = {str(index): progress.disks.get(disk.number, 0) for index, disk in enumerate(disks)}
-            write_json(folder / PROGRESS_FILE, {"stage": progress.stage, "disks": percents})
-
-        run = virt_v2v.Run(appliance, output, changed, lambda line: print(line, flush=True))
-        guest = await unless_full(run.run(_environment(scratch), request.deadline), {folder, *(volume.parent for volume in volumes)})
+        pod = Pod(request, folder, mounts, volumes, scratch)
+        rooms = {folder, *(volume.parent for volume in volumes)}
+        guest, warnings = await unless_full(pod.in_place() if request.in_place else pod.copy(sizes), rooms)
+        changes = Customization(request.environment, mounts, volumes, guest.operating_system)
+        await unless_full(changes.run(scratch, pod.environment, request.deadline, say), rooms)
         _check_sizes(sizes, _current_sizes(volumes))
     for volume in volumes:
         with volume.open("rb") as file:
             os.fsync(file.fileno())
-    return {"firmware": guest.firmware, "operatingSystem": guest.operating_system, "warnings": run.warnings}
+    return {"firmware": guest.firmware, "operatingSystem": guest.operating_system, "warnings": [*warnings, *changes.warnings]}
+
+
+class Pod:
+    """One conversion: what it was asked, and where it works."""
+
+    def __init__(self, request: Request, folder: Path, mounts: Mounts, volumes: list[Path], scratch: Path) -> None:
+        self._request = request
+        self._folder = folder
+        self._mounts = mounts
+        self._volumes = volumes
+        self._scratch = scratch
+        self.environment = _environment(scratch, request.environment)
+
+    async def copy(self, sizes: Mapping[Path, int]) -> tuple[Guest, list[str]]:
+        """From the source into the volumes."""
+        async with self._source() as source:
+            self._check(source, sizes)
+            output = self._scratch / "output"
+            output.mkdir()
+            for volume, (_capacity, number) in zip(self._volumes, source.disks, strict=True):
+                (output / f"{virt_v2v.GUEST}-sd{virt_v2v.disk_letters(number)}").symlink_to(volume)
+
+            def changed(progress: Progress) -> None:
+                _check_sizes(sizes, _current_sizes(self._volumes))
+                percents = {str(index): progress.disks.get(number, 0) for index, (_unused, number) in enumerate(source.disks)}
+                write_json(self._folder / PROGRESS_FILE, {"stage": progress.stage, "disks": percents})
+
+            run = virt_v2v.Run([*source.argv, *self._options()], output, changed, say)
+            return await run.run(self.environment, self._request.deadline), run.warnings
+
+    @contextlib.asynccontextmanager
+    async def _source(self) -> AsyncIterator[GuestInput]:
+        request = self._request
+        if request.source == OVA:
+            yield ova.guest_input(request.environment, self._mounts)
+        elif request.source == VSPHERE:
+            wanted = vsphere_guest.request(request.environment, self._mounts, request.deadline)
+            async with vsphere_guest.opened(wanted, self._scratch, self.environment, say) as source:
+                yield source
+        else:
+            raise ConversionFailed(f"guests of source {request.source!r} cannot be converted here; {OVA!r} and {VSPHERE!r} can")
+
+    def _options(self) -> list[str]:
+        """Of an appliance virt-v2v is told nothing more, as with MTV."""
+        if self._request.source == OVA:
+            return []
+        return guest_options.of(self._request.environment, self._mounts, len(self._volumes))
+
+    def _check(self, source: GuestInput, sizes: Mapping[Path, int]) -> None:
+        have, there = len(source.disks), len(self._volumes)
+        if have != there:
+            raise ConversionFailed(f"the guest {self._request.vm} has {have} disks, but the pod has {there} volumes for disks")
+        say(f"Converting {self._request.vm} from {self._request.source} into {there} volumes")
+        _check_sizes(sizes, [capacity for capacity, _unused in source.disks])
+
+    async def in_place(self) -> tuple[Guest, list[str]]:
+        """The disks that the volumes hold."""
+        say(f"Converting {self._request.vm} in its {len(self._volumes)} volumes")
+
+        def changed(progress: Progress) -> None:
+            write_json(self._folder / PROGRESS_FILE, {"stage": progress.stage, "disks": {}})
+
+        conversion = in_place.InPlace(self._volumes, self._scratch, self._request.vm, self._options(), changed, say)
+        return await conversion.run(self.environment, self._request.deadline), conversion.warnings
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
 
 
 @contextlib.contextmanager
@@ -164,11 +229,13 @@ def _scratch(folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _environment(scratch: Path) -> dict[str, str]:
+def _environment(scratch: Path, own: Mapping[str, str]) -> dict[str, str]:
     """virt-v2v's environment: no credentials, temporary files in `scratch`, the appliance cached where libguestfs tools share it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("V2V_")}
     environment.setdefault("LIBGUESTFS_CACHEDIR", "/var/tmp")
-    return {**environment, **libguestfs_environment(), "TMPDIR": str(scratch), "VIRT_V2V_TMPDIR": str(scratch), "LC_ALL": "C.UTF-8"}
+    places = {"TMPDIR": str(scratch), "VIRT_V2V_TMPDIR": str(scratch), "LC_ALL": "C.UTF-8"}
+    memory = {"LIBGUESTFS_MEMSIZE": own["V2V_memSize"]} if own.get("V2V_memSize") else {}
+    return {**environment, **libguestfs_environment(), **memory, **places}
 
 
 def write_json(path: Path, content: Any) -> None:

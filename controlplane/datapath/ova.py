@@ -7,16 +7,28 @@ orders differ in appliances of some exporters, and a disk must not end up in the
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from defusedxml.ElementTree import fromstring
 
+from ansible_collections.vmshift.mtv.controlplane.datapath.guest_input import GuestInput
+from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import Mounts
+from ansible_collections.vmshift.mtv.controlplane.datapath.virt_v2v import ConversionFailed
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import archive, ovf
 
 _OVF = "{http://schemas.dmtf.org/ovf/envelope/1}"
 _RASD = "{http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData}"
 _DISK_DRIVE = "17"  # CIM resource type
+
+
+def guest_input(environment: Mapping[str, str], mounts: Mounts) -> GuestInput:
+    """The appliance that the environment of a pod names. Raises UnreadableAppliance, NotMounted, ConversionFailed."""
+    if not environment.get("V2V_diskPath"):
+        raise ConversionFailed("the environment of the pod lacks V2V_diskPath")
+    appliance = mounts.host_path(environment["V2V_diskPath"])
+    return GuestInput(["-i", "ova", str(appliance)], [(disk.capacity, disk.number) for disk in disks(appliance)])
 
 
 class UnreadableAppliance(Exception):

@@ -33,6 +33,7 @@ _TOOLS = (
     Tool("qemu-nbd", "qemu-utils", "qemu-img"),
     Tool("nbdkit", "nbdkit", "nbdkit"),
     Tool("nbdcopy", "libnbd-bin", "libnbd"),
+    Tool("virt-customize", "libguestfs-tools", "guestfs-tools"),
     Tool("guestfish", "libguestfs-tools", "guestfs-tools"),
     Tool("qemu-system-x86_64", "qemu-system-x86", "qemu-system-x86-core"),
 )
@@ -127,6 +128,16 @@ async def run(
     if code:
         raise ToolFailed(name, f"ended with exit code {code}" if code > 0 else f"was ended by {signal.Signals(-code).name}", code, last)
     return "\n".join(last)
+
+
+def remembering(say: Callable[[str], None]) -> Callable[[str], bool]:
+    """For `on_line`: every line is told, and worth remembering."""
+
+    def line(text: str) -> bool:
+        say(text)
+        return True
+
+    return line
 
 
 async def _lines(stream: asyncio.StreamReader | None) -> AsyncIterator[str]:

@@ -44,33 +44,67 @@ class Guest:
     operating_system: str
 
 
+class Messages:
+    """The messages of --machine-readable: one JSON object a line. `stage` is called with each that tells what is being done."""
+
+    def __init__(self, stage: Callable[[str], None], warnings: list[str]) -> None:
+        self._tell = stage
+        self.warnings = warnings
+        self.errors: list[str] = []
+        self.refusal: ConversionFailed | None = None
+
+    async def listen(self, descriptor: int, running: asyncio.Task[None]) -> None:
+        """Until the other end is closed; `running` is ended when a message makes it vain to go on."""
+        stream = asyncio.StreamReader()
+        pipe = os.fdopen(descriptor, "rb", 0)
+        transport, _unused = await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), pipe)
+        try:
+            while (line := await stream.readline()).endswith(b"\n"):
+                message = json.loads(line)
+                self._message(message["type"], message["message"])
+        except ConversionFailed as refusal:
+            self.refusal = refusal
+            running.cancel()
+        finally:
+            transport.close()
+
+    def _message(self, type: str, text: str) -> None:
+        if type == "error":
+            self.errors.append(text)
+        elif type == "warning":
+            self.warnings.append(text)
+        elif type == "info" and _NEEDS_UEFI in text and not tools.uefi_firmware_present():
+            raise ConversionFailed(f"the guest boots with UEFI: {tools.ToolMissing(tools.UEFI_FIRMWARE)}")
+        elif type == "message":
+            self._tell(text)
+
+
 class Run:
-    """virt-v2v from an appliance into output files, as `-i ova -o local`.
+    """virt-v2v into output files, as `-o local`. `argv`: its options for the guest.
 
     `-o local` and not `-o kubevirt`: the metadata that virt-v2v 2.2 writes for KubeVirt has neither firmware nor operating
     system. Both write into files that are there already under the names it chooses, through symbolic links, and cut them to the
     size of the virtual disk.
     """
 
-    def __init__(self, appliance: Path, output: Path, changed: Callable[[Progress], None], say: Callable[[str], None]) -> None:
-        self._argv = ["-i", "ova", str(appliance), "-o", "local", "-os", str(output), "-of", "raw", "-on", GUEST]
+    def __init__(self, argv: Sequence[str], output: Path, changed: Callable[[Progress], None], say: Callable[[str], None]) -> None:
+        self._argv = [*argv, "-o", "local", "-os", str(output), "-of", "raw", "-on", GUEST]
         self._output = output
         self._changed = changed
         self._say = say
         self._copying: int | None = None
-        self._errors: list[str] = []
         self._complaint = ""  # the first one of the stage: the others follow from it
-        self._refusal: ConversionFailed | None = None
         self.progress = Progress()
         self.warnings: list[str] = []
+        self._messages = Messages(self._stage, self.warnings)
 
     async def run(self, environment: Mapping[str, str], deadline: float) -> Guest:
         """Convert and copy. Raises ConversionFailed, tools.ToolMissing."""
         reader, writer = os.pipe()
         argv = [tools.find("virt-v2v"), f"--machine-readable=fd:{writer}", *self._argv]
-        self._running = asyncio.create_task(self._work(argv, environment, deadline, writer))
-        outcomes = await asyncio.gather(self._running, self._listen(reader), return_exceptions=True)
-        for outcome in (self._refusal, *outcomes):
+        running = asyncio.create_task(self._work(argv, environment, deadline, writer))
+        outcomes = await asyncio.gather(running, self._messages.listen(reader, running), return_exceptions=True)
+        for outcome in (self._messages.refusal, *outcomes):
             if isinstance(outcome, tools.ToolFailed):
                 raise ConversionFailed(self._reason(outcome))
             if isinstance(outcome, BaseException):
@@ -82,31 +116,6 @@ class Run:
             await tools.run(argv, deadline=deadline, env=environment, on_line=self._line, pass_fds=[writer])
         finally:
             os.close(writer)
-
-    async def _listen(self, descriptor: int) -> None:
-        """The messages of --machine-readable: one JSON object a line."""
-        stream = asyncio.StreamReader()
-        pipe = os.fdopen(descriptor, "rb", 0)
-        transport, _unused = await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), pipe)
-        try:
-            while (line := await stream.readline()).endswith(b"\n"):
-                message = json.loads(line)
-                self._message(message["type"], message["message"])
-        except ConversionFailed as refusal:
-            self._refusal = refusal
-            self._running.cancel()
-        finally:
-            transport.close()
-
-    def _message(self, type: str, text: str) -> None:
-        if type == "error":
-            self._errors.append(text)
-        elif type == "warning":
-            self.warnings.append(text)
-        elif type == "info" and _NEEDS_UEFI in text and not tools.uefi_firmware_present():
-            raise ConversionFailed(f"the guest boots with UEFI: {tools.ToolMissing(tools.UEFI_FIRMWARE)}")
-        elif type == "message":
-            self._stage(text)
 
     def _stage(self, text: str) -> None:
         if self._copying is not None:
@@ -137,9 +146,10 @@ class Run:
         return False
 
     def _reason(self, failure: tools.ToolFailed) -> str:
-        if failure.code is None or not self._errors:
+        errors = self._messages.errors
+        if failure.code is None or not errors:
             return str(failure)
-        return one_line(self._errors[-1], self._complaint)
+        return one_line(errors[-1], self._complaint)
 
 
 def one_line(error: str, complaint: str) -> str:

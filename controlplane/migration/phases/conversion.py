@@ -1,4 +1,7 @@
-"""The guest converted and its disks written by virt-v2v: asked for with a Conversion, followed through its pod (facts 3.6, 3.9)."""
+"""The guest converted, and its disks written by virt-v2v where nobody else has copied them (facts 3.6, 3.9).
+
+Asked for with a Conversion, followed through its pod.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,19 @@ def create(work: VmRun) -> bool:
 
 
 def convert(work: VmRun) -> bool:
-    """Over when virt-v2v copies: it changes the guest first, in an overlay, and writes the disks after that."""
+    """Over when virt-v2v copies: it changes the guest first, in an overlay, and writes the disks after that.
+
+    One that only converts is over when it has ended.
+    """
     pod = _pod(work)
-    return pod is not None and (_succeeded(pod) or any(_percents(work, pod)))
+    if pod is None:
+        return False
+    if work.traits.virt_v2v_copies:
+        return _succeeded(pod) or any(_percents(work, pod))
+    if not _succeeded(pod):
+        return False
+    _take_over_result(work, work.run.target.reports.result(pod) or {})
+    return True
 
 
 def copy(work: VmRun) -> bool:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.vmshift.mtv.tests.unit.vsphere_lab import vsphere  # noqa: F401
+
 OVF = """<?xml version="1.0"?>
 <Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"
   xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData">
@@ -58,22 +60,28 @@ def write_ova() -> Callable[..., Path]:
 
 
 @pytest.fixture
-def virt_v2v(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Put a virt-v2v into PATH: a real process that runs the shell script given.
+def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """tool(name, script): put a program into PATH, a real process that runs the shell script given.
 
-    In the script, `say TYPE TEXT` is a machine-readable message and $out the output folder.
+    In the script, `say TYPE TEXT` is a message as virt-v2v's tools write them, and $out virt-v2v's output folder.
     """
     folder = tmp_path / "bin"
     folder.mkdir()
 
-    def install(script: str) -> None:
+    def install(name: str, script: str) -> None:
         head = r"""#!/bin/sh
 for a in "$@"; do case $a in --machine-readable=fd:*) fd=${a#*fd:};; esac; [ "$previous" = -os ] && out=$a; previous=$a; done
 say() { printf '{ "message": "%s", "type": "%s" }\n' "$2" "$1" > /proc/self/fd/$fd; }
 """
-        program = folder / "virt-v2v"
+        program = folder / name
         program.write_text(head + script)
         program.chmod(0o755)
 
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     return install
+
+
+@pytest.fixture
+def virt_v2v(tool: Callable[[str, str], None]) -> Callable[[str], None]:
+    """virt_v2v(script): `tool` for this one."""
+    return lambda script: tool("virt-v2v", script)

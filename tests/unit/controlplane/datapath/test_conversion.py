@@ -108,7 +108,7 @@ def test_disk_larger_than_the_descriptor_says(tmp_path: Path, virt_v2v: Callable
     [
         ((2 << 20, 1 << 10), {}, "disk 1 of the guest has 1048576 bytes, but its volume holds only 1024"),
         ((2 << 20,), {}, "the guest app has 2 disks, but the pod has 1 volumes for disks"),
-        ((1, 1), {"V2V_source": "vSphere"}, "guests of source 'vSphere' cannot be converted here; 'ova' can"),
+        ((1, 1), {"V2V_source": "hyperv"}, "guests of source 'hyperv' cannot be converted here; 'ova' and 'vSphere' can"),
         ((1, 1), {"V2V_diskPath": ""}, "the environment of the pod lacks V2V_diskPath"),
         ((1, 1), {"V2V_diskPath": "/srv/app.ova"}, "/srv/app.ova is in no volume of this pod (mounted: /mnt/disks/disk0"),
         ((1, 1), {"V2V_diskPath": "/ova/no.ova"}, "cannot read the appliance no.ova: No such file or directory"),

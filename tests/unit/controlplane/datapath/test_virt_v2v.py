@@ -22,7 +22,7 @@ class Recorder:
     def __init__(self, output: Path) -> None:
         self.seen: list[Progress] = []
         self.log: list[str] = []
-        self.run = Run(Path("/none.ova"), output, lambda progress: self.seen.append(copy.deepcopy(progress)), self.log.append)
+        self.run = Run(["-i", "ova", "/none.ova"], output, lambda progress: self.seen.append(copy.deepcopy(progress)), self.log.append)
 
     async def convert(self, deadline: float = 20) -> Guest:
         return await self.run.run(os.environ, deadline)
@@ -96,7 +96,7 @@ async def test_refusal_by_the_one_who_watches(tmp_path: Path, virt_v2v: Callable
         raise ConversionFailed("too large")
 
     with pytest.raises(ConversionFailed, match="^too large$"):
-        await Run(Path("/none.ova"), tmp_path, refuse, print).run(os.environ, 20)
+        await Run(["-i", "ova", "/none.ova"], tmp_path, refuse, print).run(os.environ, 20)
 
 
 async def test_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
