@@ -37,7 +37,7 @@ def admit(kind: Kind, new: Object, old: Object | None, *, hooks: list[Hook], sub
     """Bring a decoded `new` into the form to be stored. Raises ApiError 422, or what a hook raises."""
     _keep_other_half(kind, new, old, subresource)
     if kind.schema is not None:
-        structural.apply_defaults(kind.schema, new)
+        structural.apply_defaults(kind.schema, new, old)
     strategies.prepare(kind, new, old)
     if not subresource:
         for hook in hooks:
@@ -46,11 +46,11 @@ def admit(kind: Kind, new: Object, old: Object | None, *, hooks: list[Hook], sub
     strategies.set_generation(kind, new, old)
 
 
-def decode(kind: Kind, new: Object, options: Options) -> None:
+def decode(kind: Kind, new: Object, options: Options, old: Object | None = None) -> None:
     """Check the types of metadata; drop fields that the kind does not have. Raises ApiError 400."""
     unknown = objectmeta.decode(kind, new)
     if kind.schema is not None:
-        unknown += structural.prune(kind.schema, new)
+        unknown += structural.prune(kind.schema, new, old)
     if options.field_validation == "Strict" and unknown:
         raise undecodable(kind, "strict decoding error: " + ", ".join(f'unknown field "{path}"' for path in unknown))
     if options.field_validation == "Warn":

@@ -94,9 +94,18 @@ class Api:
             subresource=subresource,
         )
 
-    def update_status(self, obj: Object, *, options: Options = IN_PROCESS) -> Object:
-        """Write only the status of `obj`; nothing when it is unchanged. 409 when obj's resourceVersion is stale."""
-        return self.update(obj, subresource="status", options=options)
+    def update_status(self, obj: Object) -> Object:
+        """Write only the status of `obj`, for a controller; nothing when it is unchanged. 409 when obj's resourceVersion is stale."""
+        return self.write_status(obj).object()
+
+    def write_status(self, obj: Object) -> Record:
+        """As update_status, for who does not need the object: it may be long."""
+        kind, meta = self._kind_of(obj), obj["metadata"]
+        with self.store.transaction():
+            record = self._record(kind, meta.get("namespace"), meta["name"])
+            old = record.object()
+            new = {**old, "metadata": {**meta}, "status": patching.copy_sharing(obj.get("status"), old.get("status"))}
+            return self._write(kind, record, new, IN_PROCESS, "status", old=old)
 
     def patch(
         self,
@@ -217,9 +226,27 @@ class Api:
         subresource: str = "",
         managed: builtins.list[Object] | None = None,
     ) -> Object:
-        """Admit `new`, compare it with what is stored, write it when it differs. `managed`: its managedFields, when known."""
-        decode(kind, new, options)
-        old = record.object() if record else None
+        """Write `new`. Returns the object as it is then; of a dry run, as it would be."""
+        written = self._write(kind, record, new, options, subresource, managed)
+        return _not_written(written, record) if options.dry_run and written is not record else written.object()
+
+    def _write(
+        self,
+        kind: Kind,
+        record: Record | None,
+        new: Object,
+        options: Options,
+        subresource: str = "",
+        managed: builtins.list[Object] | None = None,
+        old: Object | None = None,
+    ) -> Record:
+        """Admit `new`, compare it with what is stored, write it when it differs. Returns what is stored then.
+
+        `managed`: its managedFields, when known. `old`: the object of `record`, when `new` shares parts of it.
+        """
+        decode(kind, new, options, old)
+        if record and old is None:
+            old = record.object()
         if old is None:
             objectmeta.begin(new)
             self._check_place(kind, new)
@@ -228,10 +255,10 @@ class Api:
         admit(kind, new, old, hooks=self.admission, subresource=subresource)
         objectmeta.set_managed(new, ownership.track_update(kind, old, new, options.manager, subresource) if managed is None else managed)
         if record and _same(old, new):
-            return record.object()
+            return record
         written = self.store.put(kind.resource, _ordered(kind, new))
         self._collector.written(written, record)
-        return _not_written(written, record) if options.dry_run else written.object()
+        return written
 
     # Finding
 
@@ -291,8 +318,12 @@ def _check_preconditions(kind: Kind, record: Record, uid: str | None, resource_v
 
 
 def _same(old: Object | None, new: Object) -> bool:
+    if old != new:
+        return False
+    if old and all(value is old[field] for field, value in new.items() if field != "metadata"):
+        return True
     # Python takes 1, 1.0 and True for equal; JSON does not.
-    return old == new and json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
+    return json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
 
 
 def _not_written(written: Record, record: Record | None) -> Object:

@@ -96,6 +96,8 @@ class Store:
             os.chmod(path, 0o600)
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
+        # A long plan is written again and again: at 4 MiB, the default, nearly each time would be followed by a checkpoint.
+        self._database.execute("PRAGMA wal_autocheckpoint = 8192")
         self._database.executescript(TABLES)
         self.revision: int = self._database.execute("SELECT value FROM revision").fetchone()[0]
         self._started_at = self.revision
@@ -145,12 +147,24 @@ class Store:
 
     @contextmanager
     def transaction(self, *, keep: bool = True) -> Iterator[None]:
-        """Changes made inside take effect together, or (on an exception, or when not to be kept) not at all."""
-        if self._changes is not None:  # part of an outer transaction
-            yield
+        """Changes made inside take effect together, or (on an exception, or when not to be kept) not at all.
+
+        Inside another transaction they are durable, and seen by subscribers, with that one.
+        """
+        before = self.revision
+        if self._changes is not None:
+            mark = len(self._changes)
+            try:
+                yield
+            except BaseException:
+                keep = False
+                raise
+            finally:
+                if not keep:
+                    self._undo(self._changes[mark:], before)
+                    del self._changes[mark:]
             return
         self._changes = []
-        before = self.revision
         try:
             yield
             if keep and self._changes:

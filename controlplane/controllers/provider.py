@@ -245,7 +245,7 @@ class ProviderReconciler(Reconciler):
         conditions.set(VALIDATED, ADVISORY, "Validation has been completed.", reason="Completed")
 
     def _report(self, provider: Object, conditions: Conditions, phase: str, fields: Object) -> Object:
-        return report(self.api, provider, conditions, "provider", {"phase": phase, **fields})
+        return report(self.api, provider, conditions, "provider", {"phase": phase, **fields}).object()
 
     def _interim(self, provider: Object, conditions: Conditions, fields: Object) -> tuple[Object, Conditions]:
         """Tell how far it is, and go on staging from there."""

@@ -8,11 +8,12 @@ from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import 
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+    from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Record
 
 Object = dict[str, Any]
 
 
-def report(api: Api, obj: Object, conditions: Conditions, component: str, fields: Object | None = None) -> Object:
+def report(api: Api, obj: Object, conditions: Conditions, component: str, fields: Object | None = None) -> Record:
     """Write `conditions`, `observedGeneration` and `fields` (None takes one away) into the status of `obj`; an event per news.
 
     Nothing is written when nothing changed. Raises Conflict when `obj` has been changed meanwhile.
@@ -21,7 +22,7 @@ def report(api: Api, obj: Object, conditions: Conditions, component: str, fields
     status = {key: value for key, value in status.items() if value is not None}
     status["conditions"] = conditions.finish()
     status["observedGeneration"] = obj["metadata"].get("generation", 1)
-    written = api.update_status({**obj, "status": status})
+    written = api.write_status({**obj, "status": status})
     for condition in conditions.changed():
         type = "Warning" if condition.get("category") in (CRITICAL, ERROR, WARN) else "Normal"
         api.record_event(obj, type, condition["type"], condition.get("message", ""), component)

@@ -7,18 +7,21 @@ restarted control plane continues from what the store says.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+    from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Store
 
 log = logging.getLogger(__name__)
 
 Object = dict[str, Any]
+T = TypeVar("T")
 Key = tuple[str, str]  # (namespace, name); namespace is "" for cluster-scoped kinds
 
 RETRY_FIRST = 0.5  # seconds; doubled for each failure in a row
@@ -42,11 +45,45 @@ class Reconciler:
         raise NotImplementedError
 
 
+class Stretches(Generic[T]):
+    """Awaits a coroutine on the loop of `store`. What it writes from one wait to the next is one transaction, durable with the wait.
+
+    A reconcile writes many objects, and to make a write durable takes longer than all the rest of it. An exception undoes nothing that
+    was written before it; it may also be one that the coroutine handles.
+    """
+
+    def __init__(self, store: Store, coroutine: Coroutine[Any, Any, T]) -> None:
+        self._store = store
+        self._coroutine = coroutine
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        go_on = functools.partial(self._coroutine.send, None)
+        try:
+            while True:
+                failure: BaseException | None = None
+                with self._store.transaction():
+                    try:
+                        waited_for = go_on()
+                    except StopIteration as end:
+                        return end.value
+                    except BaseException as error:
+                        failure = error
+                if failure is not None:
+                    raise failure
+                try:
+                    go_on = functools.partial(self._coroutine.send, (yield waited_for))
+                except BaseException as error:
+                    go_on = functools.partial(self._coroutine.throw, error)
+        finally:
+            self._coroutine.close()
+
+
 class Queue:
     """Keys to reconcile: a key is in it once, and never runs twice at the same time."""
 
-    def __init__(self, reconciler: Reconciler) -> None:
+    def __init__(self, reconciler: Reconciler, store: Store) -> None:
         self.reconciler = reconciler
+        self._store = store
         reconciler.enqueue = self.add  # type: ignore[method-assign]
         self._ready: asyncio.Queue[Key] = asyncio.Queue()
         self._waiting: set[Key] = set()
@@ -90,7 +127,7 @@ class Queue:
 
     async def _attempt(self, key: Key) -> float | None:
         try:
-            delay = await self.reconciler.reconcile(*key)
+            delay = await Stretches(self._store, self.reconciler.reconcile(*key))
         except ApiError as error:
             # A lost race for an object is ordinary; anything else is worth a line.
             if error.code != 409:
@@ -110,7 +147,7 @@ class Manager:
     def __init__(self, api: Api, reconcilers: Iterable[Reconciler], workers: int = 4) -> None:
         self.api = api
         self.workers = workers
-        self.queues = [Queue(reconciler) for reconciler in reconcilers]
+        self.queues = [Queue(reconciler, api.store) for reconciler in reconcilers]
         self._routes: dict[str, list[Callable[[Object], None]]] = {}
         for queue in self.queues:
             self._routes.setdefault(queue.reconciler.kind, []).append(lambda obj, q=queue: q.add(key_of(obj)))  # type: ignore[misc]

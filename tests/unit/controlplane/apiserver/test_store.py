@@ -121,6 +121,22 @@ def test_a_transaction_that_fails_leaves_no_trace(store: Store) -> None:
     assert not seen
 
 
+def test_a_failure_inside_a_transaction_leaves_what_was_before_it(store: Store) -> None:
+    with store.transaction():
+        store.put("things", thing("a", labels={"v": "1"}))
+        revision = store.revision
+        with pytest.raises(RuntimeError), store.transaction():
+            store.put("things", thing("a", labels={"v": "2"}))
+            store.put("things", thing("b"))
+            raise RuntimeError
+        with store.transaction(keep=False):
+            store.put("things", thing("c"))
+        assert store.revision == revision
+        store.put("things", thing("d"))
+    assert [(record.name, record.labels) for record in store.records("things")] == [("a", {"v": "1"}), ("d", {})]
+    assert [event.record.name for event in store.events_after("things", revision - 1)] == ["a", "d"]
+
+
 def test_a_write_that_the_disk_refuses_is_refused_and_undone(store: Store) -> None:
     store._database.execute("PRAGMA query_only = 1")
     with pytest.raises(ApiError) as refused, store.transaction():
