@@ -67,7 +67,7 @@ class ActionModule(ActionBase):
                 return joined(first, result)
             teller = teller or Teller(ongoing["migration"])
             self._say(teller.lines(ongoing["vms"], waited))
-            part = Slice(part.longer(), ongoing["migration"], ongoing["uid"], ongoing["seen"], waited)
+            part = Slice(part.longer(), ongoing["plan"], ongoing["migration"], ongoing["uid"], ongoing["seen"], waited)
 
     @staticmethod
     def _say(lines: list[str]) -> None:

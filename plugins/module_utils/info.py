@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster
+from ansible_collections.vmshift.mtv.plugins.module_utils.follow_ups import CONTINUED_BY, first_of, follow_ups_in
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import get, list_objects
 
 
@@ -20,3 +21,15 @@ def objects_asked_for(cluster: Cluster, kind: str, params: Mapping[str, Any]) ->
         return [found] if found else []
     field = f"metadata.name={name}" if name else None
     return list_objects(cluster, kind, namespace, label_selector=selectors, field_selector=field)
+
+
+def with_follow_ups(cluster: Cluster, plans: Sequence[Mapping[str, Any]], namespace: str | None) -> list[dict[str, Any]]:
+    """The plans, and the follow-ups of these that are not among them; nothing is asked when no plan has any."""
+    found = [dict(plan) for plan in plans]
+    firsts = {(p["metadata"]["namespace"], first_of(p)) for p in found if CONTINUED_BY in (p["metadata"].get("annotations") or {})}
+    if not firsts:
+        return found
+    known = {plan["metadata"]["uid"] for plan in found}
+    only = next(iter(firsts))[1] if len(firsts) == 1 else None
+    more = follow_ups_in(cluster, namespace, only)
+    return found + [p for p in more if p["metadata"]["uid"] not in known and (p["metadata"]["namespace"], first_of(p)) in firsts]

@@ -28,10 +28,11 @@ _LONGEST_ESTIMATE = 48 * 3600.0
 
 
 class Slice(NamedTuple):
-    """One part of a wait. seconds: it lasts at least so long; migration, uid: the Migration of the slice before, None in the first one;
-    seen: its `fingerprint`; waited: the seconds of all slices before."""
+    """One part of a wait. seconds: it lasts at least so long; plan, migration, uid: the Plan and the Migration of the slice before, None in
+    the first one; seen: its `fingerprint`; waited: the seconds of all slices before."""
 
     seconds: float
+    plan: str | None = None
     migration: str | None = None
     uid: str | None = None
     seen: str = ""

@@ -19,6 +19,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
     ENDED,
     FAILED,
     RUNNING,
+    STEP_COMPLETED,
     SUCCEEDED,
     blockers,
     describe_conditions,
@@ -28,16 +29,20 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
 
 Object = Mapping[str, Any]
 
-START, FOLLOW, DONE, REFUSED = "start", "follow", "done", "refused"
+START, FOLLOW, DONE, REFUSED, CONTINUE = "start", "follow", "done", "refused", "continue"
 PENDING = "Pending"
+MAC_CONFLICTS = "MacConflicts"
+#: The step that makes the VM on the target.
+CREATION_STEP = "VirtualMachineCreation"
 #: Blockers of a Plan that say "not yet" about an object it refers to.
 PASSING = ("SourceProviderNotReady", "DestinationProviderNotReady", "NetworkMapNotReady", "StorageMapNotReady", "HookNotReady")
 NAME_LENGTH = 63  # a Migration's name becomes the value of a label of the OVA volumes
 
 
 class Decision(NamedTuple):
-    """What to do about a plan. action: start a new Migration, follow `migration`, DONE (the plan has succeeded) or REFUSED (its last
-    run did not succeed and a new one was not asked for). `outcome`: how the last run ended, None when there was none or it goes on."""
+    """What to do about a plan. action: start a new Migration, follow `migration`, DONE (the plan has succeeded), REFUSED (its last run
+    did not succeed and a new one was not asked for) or CONTINUE (what is left must be migrated by a follow-up plan).
+    `outcome`: how the last run ended, None when there was none or it goes on."""
 
     action: str
     migration: Object | None = None
@@ -54,19 +59,35 @@ def of_plan(migrations: Iterable[Object], plan: Object) -> list[Object]:
 def decide(plan: Object, migrations: Sequence[Object], retry: bool) -> Decision:
     """One Migration per Plan at a time: follow the one that runs or waits; nothing after success; anew after failure only if asked.
 
-    migrations: those `of_plan`. A plan that has succeeded never runs again, whatever waits (facts 3.1 number 7).
+    migrations: those `of_plan`. A plan that has succeeded never runs again, whatever waits (facts 3.1 number 7); nor does one that its
+    own new VMs block, and a Migration that waits for it is not followed by a retry.
     """
     last = last_run(plan)
     named = _named(migrations, last)
     if is_true(plan, SUCCEEDED):
-        return Decision(DONE, named, SUCCEEDED)
-    open_ones = [m for m in migrations if not outcome_of(plan, m)]
-    if open_ones:
-        return Decision(FOLLOW, named if named in open_ones else open_ones[0])
+        left = any(r["outcome"] == CANCELED for r in rows_of(plan, None))
+        return Decision(CONTINUE if retry and left else DONE, named, SUCCEEDED)
     outcome = ended({"status": last}) if last else None
+    again = retry and outcome in (FAILED, CANCELED)
+    open_ones = [m for m in migrations if not outcome_of(plan, m)]
+    if open_ones and not (again and has_made_vms(plan) and is_true(plan, MAC_CONFLICTS)):
+        return Decision(FOLLOW, named if named in open_ones else open_ones[0])
     if outcome in (FAILED, CANCELED) and not retry:
         return Decision(REFUSED, named, outcome)
+    if again and has_made_vms(plan):
+        return Decision(CONTINUE, named, outcome)
     return Decision(START, None, outcome)
+
+
+def has_made_vms(plan: Object) -> bool:
+    """Some VM of the last run was made on the target. MTV then holds the plan's own VMs against it (condition MacConflicts), a moment
+    after the run has ended; also the VM of a run that failed after that, in a hook for instance."""
+    vms = vms_of(plan, None)
+    return any(row(vm)["outcome"] == SUCCEEDED or _completed(vm, CREATION_STEP) for vm in vms)
+
+
+def _completed(vm: Object, name: str) -> bool:
+    return any(step.get("name") == name and step.get("phase") == STEP_COMPLETED for step in vm.get("pipeline") or [])
 
 
 def last_run(plan: Object) -> Mapping[str, Any] | None:
@@ -173,15 +194,9 @@ def blocks_start(plan: Object) -> str | None:
     return describe_conditions(found) if found else None
 
 
-def own_conflict(plan: Object) -> str:
-    """Advice for a plan that cannot be run again because of the VMs that it has migrated itself; "" for any other plan.
-
-    After a run in which some VMs succeeded and others failed MTV takes the new VMs for owners of their sources' MAC addresses.
-    """
-    migrated = [r["name"] for r in rows_of(plan, None) if r["outcome"] == SUCCEEDED]
-    if not migrated or not is_true(plan, "MacConflicts"):
-        return ""
-    return f" The plan has migrated {', '.join(migrated)} already, which block it now: make a new plan of the other VMs."
+def blocked_by_itself(plan: Object) -> bool:
+    """Nothing but the VMs that it has made keeps the plan from being ready."""
+    return has_made_vms(plan) and [c["type"] for c in blockers(plan)] == [MAC_CONFLICTS]
 
 
 def _migration_status(plan: Object) -> Mapping[str, Any]:

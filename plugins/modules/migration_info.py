@@ -20,7 +20,7 @@ extends_documentation_fragment:
 options:
   plan:
     description:
-      - Only migrations of the plan of this name.
+      - Only migrations of the plan of this name, and of the follow-up plans that a retry of M(vmshift.mtv.migration) has made for it.
     type: str
 seealso:
   - module: vmshift.mtv.migration
@@ -74,6 +74,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, run_module
+from ansible_collections.vmshift.mtv.plugins.module_utils.follow_ups import follow_ups_in
 from ansible_collections.vmshift.mtv.plugins.module_utils.info import objects_asked_for
 from ansible_collections.vmshift.mtv.plugins.module_utils.options import INFO
 
@@ -82,7 +83,9 @@ def migrations(cluster: Cluster, params: Mapping[str, Any]) -> list[dict[str, An
     """Those asked for, oldest first."""
     found = objects_asked_for(cluster, "Migration", params)
     if params["plan"]:
-        found = [m for m in found if ((m.get("spec") or {}).get("plan") or {}).get("name") == params["plan"]]
+        later = {(p["metadata"]["namespace"], p["metadata"]["name"]) for p in follow_ups_in(cluster, params["namespace"], params["plan"])}
+        refs = [(m, (m.get("spec") or {}).get("plan") or {}) for m in found]
+        found = [m for m, ref in refs if ref.get("name") == params["plan"] or (ref.get("namespace"), ref.get("name")) in later]
     return sorted(found, key=lambda m: (m["metadata"].get("creationTimestamp", ""), m["metadata"]["name"]))
 
 

@@ -212,7 +212,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, run_module
 from ansible_collections.vmshift.mtv.plugins.module_utils.errors import TalkError
-from ansible_collections.vmshift.mtv.plugins.module_utils.info import objects_asked_for
+from ansible_collections.vmshift.mtv.plugins.module_utils.info import objects_asked_for, with_follow_ups
 from ansible_collections.vmshift.mtv.plugins.module_utils.inventory_service import InventoryService
 from ansible_collections.vmshift.mtv.plugins.module_utils.options import INFO, INVENTORY
 from ansible_collections.vmshift.mtv.plugins.module_utils.pod_logs import last_words
@@ -224,7 +224,7 @@ FORMATS = ("html", "json", "csv")
 
 def gather(cluster: Cluster, params: Mapping[str, Any]) -> dict[str, Any]:
     """The report that the options ask for."""
-    plans = objects_asked_for(cluster, "Plan", params)
+    plans = with_follow_ups(cluster, objects_asked_for(cluster, "Plan", params), params["namespace"])
     if params["name"] and not plans:
         where = "in namespace {}".format(params["namespace"]) if params["namespace"] else "in any namespace"
         raise TalkError("There is no plan {} {} that the options select.".format(params["name"], where))

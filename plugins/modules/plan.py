@@ -31,7 +31,8 @@ options:
     description:
       - V(present) makes the plan, or brings the given options into the existing one.
       - V(absent) archives the plan, which lets MTV clean up what failed migrations have left, waits for that, and removes it. Virtual
-        machines that were migrated stay. A plan that is being executed is not removed.
+        machines that were migrated stay. A plan that is being executed is not removed, unless O(cancel_running=true).
+      - Follow-up plans, which a retry of M(vmshift.mtv.migration) has made, end with their first plan.
   source:
     description:
       - The source provider. Its name, or a dictionary of C(name) and C(namespace); by default it lies in O(namespace).
@@ -109,6 +110,12 @@ options:
       - Whether the plan is archived. An archived plan is kept as a record and cannot be run.
       - With V(true) MTV removes what failed migrations of the plan have left. Some versions of MTV do not take an archived plan up again.
     type: bool
+  cancel_running:
+    description:
+      - Whether a migration that is going on is canceled before the plan is archived (O(archived=true)) or removed (O(state=absent)).
+        Otherwise that is refused.
+    type: bool
+    default: false
   target_power_state:
     description: Whether migrated VMs run afterwards; V(auto), which is the default, keeps the state of the source.
     type: str
@@ -285,6 +292,13 @@ EXAMPLES = r"""
     namespace: openshift-mtv
     archived: true
 
+- name: Give up a migration that is going on, and the plan with it
+  vmshift.mtv.plan:
+    name: sleepers
+    namespace: openshift-mtv
+    state: absent
+    cancel_running: true
+
 - name: Remove the plan, keep the migrated VMs
   vmshift.mtv.plan:
     name: appliances
@@ -384,21 +398,20 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.vmshift.mtv.plugins.module_utils import follow_ups
 from ansible_collections.vmshift.mtv.plugins.module_utils.chosen_vms import Choice, require_jmespath
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, TalkError, reporting, run_module
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
-    ARCHIVED,
     CRITICAL,
-    EXECUTING,
     SUCCEEDED,
     describe_condition,
     is_true,
-    object_reference,
     ready,
     warnings,
 )
 from ansible_collections.vmshift.mtv.plugins.module_utils.naming import is_dns1123_subdomain
 from ansible_collections.vmshift.mtv.plugins.module_utils.options import INVENTORY, OBJECT, WAIT
+from ansible_collections.vmshift.mtv.plugins.module_utils.plan_ending import absent, archive, is_archived, require_idle, stop
 from ansible_collections.vmshift.mtv.plugins.module_utils.plan_needs import Links, Needs
 from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import (
     PLAN_OPTIONS,
@@ -407,10 +420,10 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import (
     plan_spec,
     selectors,
 )
-from ansible_collections.vmshift.mtv.plugins.module_utils.resources import Result, describe, ensure_absent, ensure_present, get
-from ansible_collections.vmshift.mtv.plugins.module_utils.runs import blocks_start, own_conflict
+from ansible_collections.vmshift.mtv.plugins.module_utils.resources import Result, describe, ensure_present, get
+from ansible_collections.vmshift.mtv.plugins.module_utils.runs import MAC_CONFLICTS, blocked_by_itself, blocks_start
 from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import refuse_newer
-from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import WaitError, target_of, wait_for, wait_gone
+from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import WaitError, target_of, wait_for
 
 
 class Task:
@@ -437,8 +450,7 @@ class Task:
         manifest = self.manifest(links, choice)
         needs.require_referenced(manifest["spec"])
         self.refuse_frozen(manifest)
-        written = ensure_present(self.cluster, manifest, check_mode=self.check_mode, ask_server=links.complete())
-        return self.finish(written, choice)
+        return self.finish(self.write(manifest, links.complete()), choice)
 
     def require_new_plan_options(self) -> None:
         if self.current:
@@ -467,16 +479,35 @@ class Task:
         return {role: ref for role, ref in links.references().items() if self.params[options[role]] or not self.current}
 
     def refuse_frozen(self, manifest: Mapping[str, Any]) -> None:
-        """A change of a plan that has succeeded would be stored and ignored (facts, quirk 1)."""
-        if not self.current or not is_true(self.current, SUCCEEDED):
+        """A change of a plan that has succeeded or is archived would be stored and ignored (facts, quirk 1)."""
+        if (
+            not self.current
+            or not is_true(self.current, SUCCEEDED)
+            and not (is_archived(self.current) and self.params["archived"] is not False)
+        ):
             return
         frozen = {**manifest, "spec": {key: value for key, value in manifest["spec"].items() if key != "archived"}}
         tried = ensure_present(self.cluster, frozen, check_mode=True)
         changes = sorted(key for key in frozen["spec"] if tried.before.get("spec", {}).get(key) != tried.after.get("spec", {}).get(key))
         if changes:
+            how = "has succeeded" if is_true(self.current, SUCCEEDED) else "is archived"
+            follow_up = follow_ups.next_of(self.current)
+            went_on = f" Its other VMs went to the follow-up plan {follow_up}." if follow_up else ""
             fields = ", ".join(changes)
-            text = f"{describe(self.current)} has succeeded, and MTV ignores changes of it ({fields}); use a plan of another name."
+            text = f"{describe(self.current)} {how}, and MTV ignores changes of it ({fields}); use a plan of another name.{went_on}"
             raise TalkError(text, diff=tried.diff)
+
+    def write(self, manifest: dict[str, Any], complete: bool) -> Result:
+        """With `archived: true` the plan ends, and its follow-ups with it."""
+        ends = self.params["archived"] and self.current is not None
+        later = follow_ups.course_of(self.cluster, self.current)[1:] if ends and self.current else []
+        course = [self.current, *later] if ends and self.current else []
+        require_idle(course, self.params["cancel_running"])
+        stopped = not self.check_mode and any(stop(self.cluster, plan, timeout=self.params["wait_timeout"]) for plan in course)
+        written = ensure_present(self.cluster, manifest, check_mode=self.check_mode, ask_server=complete)
+        with reporting(changed=written.changed or stopped, diff=written.diff):
+            ended = [archive(self.cluster, plan, timeout=self.params["wait_timeout"], check_mode=self.check_mode) for plan in later]
+        return written._replace(changed=written.changed or stopped or any(ended))
 
     def finish(self, written: Result, choice: Choice | None) -> dict[str, Any]:
         plan = written.object or {}
@@ -495,40 +526,21 @@ class Task:
         limit = self.params["wait_timeout"]
         if plan["spec"].get("archived"):
             return wait_for(self.cluster, [target], is_archived, timeout=limit, goal="archived")[target]
-        if ready(plan) or is_true(plan, SUCCEEDED):
+        if is_true(plan, SUCCEEDED):
             return plan
         try:
-            return wait_for(self.cluster, [target], ready, blocks_start, timeout=limit)[target]
+            found = wait_for(self.cluster, [target], lambda obj: ready(obj) or blocked_by_itself(obj), blocks_start, timeout=limit)[target]
         except WaitError as error:
             found = error.details["plan"] = error.objects.get(target) or plan
             critical = [f"{c['vm']}: {c['label']} ({c['assessment']})" for c in concerns if c.get("category") == CRITICAL]
-            more = f" Critical concerns: {'; '.join(critical)}" if critical else own_conflict(found)
+            more = f" Critical concerns: {'; '.join(critical)}" if critical else ""
             raise TalkError(f"{error}{more}", **error.details) from error
-
-
-def is_archived(plan: Mapping[str, Any]) -> bool:
-    return is_true(plan, ARCHIVED)
-
-
-def absent(module: AnsibleModule, cluster: Cluster) -> dict[str, Any]:
-    """Archive, wait, remove: the order in which MTV cleans up."""
-    params = module.params
-    plan = get(cluster, "Plan", params["namespace"], params["name"])
-    if plan is None:
-        return {"changed": False, "diff": {"before": {}, "after": {}}, "plan": None}
-    if is_true(plan, EXECUTING):
-        raise TalkError(f"{describe(plan)} is being executed; cancel its migration first (vmshift.mtv.migration with state canceled).")
-    target = target_of(plan)
-    has_run = ((plan.get("status") or {}).get("migration") or {}).get("history")
-    if has_run and not is_archived(plan) and not module.check_mode:
-        ensure_present(cluster, {"kind": "Plan", "metadata": object_reference(plan), "spec": {"archived": True}})
-        with reporting(changed=True, plan=plan):
-            wait_for(cluster, [target], is_archived, timeout=params["wait_timeout"], goal="archived")
-    gone = ensure_absent(cluster, "Plan", params["namespace"], params["name"], check_mode=module.check_mode)
-    if params["wait"] and not module.check_mode:
-        with reporting(changed=True, plan=plan):
-            wait_gone(cluster, [target], timeout=params["wait_timeout"])
-    return {"changed": gone.changed, "diff": gone.diff, "plan": None}
+        if blocked_by_itself(found):
+            self.cluster.warn(
+                f"{describe(found)} cannot run again, because MTV holds the VMs that it has made against it (condition {MAC_CONFLICTS}); "
+                "vmshift.mtv.migration with retry migrates the others by a follow-up plan."
+            )
+        return found
 
 
 def main() -> None:
@@ -538,6 +550,7 @@ def main() -> None:
             **WAIT,
             **INVENTORY,
             **PLAN_OPTIONS,
+            "cancel_running": {"type": "bool", "default": False},
             "source": {"type": "raw"},
             "destination": {"type": "raw"},
             "network_map": {"type": "raw"},

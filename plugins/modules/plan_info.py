@@ -65,18 +65,36 @@ plans:
             status: "True"
             category: Advisory
             message: The plan execution has SUCCEEDED.
+follow_ups:
+  description:
+    - The C(Plan) objects that go on with one of RV(plans) and are not among them, oldest first. A retry of M(vmshift.mtv.migration) has
+      made them for VMs that the first plan has left.
+    - The label C(vmshift.io/continues) names the first plan, and the annotation C(vmshift.io/continued-by) of a plan the next one.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.vmshift.mtv.plugins.module_utils.connection import run_module
-from ansible_collections.vmshift.mtv.plugins.module_utils.info import objects_asked_for
+from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, run_module
+from ansible_collections.vmshift.mtv.plugins.module_utils.info import objects_asked_for, with_follow_ups
 from ansible_collections.vmshift.mtv.plugins.module_utils.options import INFO
+
+
+def plans(cluster: Cluster, params: Mapping[str, Any]) -> dict[str, Any]:
+    found = objects_asked_for(cluster, "Plan", params)
+    more = with_follow_ups(cluster, found, params["namespace"])[len(found) :]
+    return {"changed": False, "plans": found, "follow_ups": sorted(more, key=lambda p: p["metadata"].get("creationTimestamp", ""))}
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=INFO, supports_check_mode=True)
-    run_module(module, lambda cluster: {"changed": False, "plans": objects_asked_for(cluster, "Plan", module.params)})
+    run_module(module, lambda cluster: plans(cluster, module.params))
 
 
 if __name__ == "__main__":

@@ -33,9 +33,10 @@ class PlannedVm:
 
 @dataclass
 class Selection:
-    """What the entries of `spec.vms` mean; those whose VM has been migrated are left out."""
+    """What the entries of `spec.vms` mean. `vms`: those that are not migrated yet; `known`: these and those that are."""
 
     vms: list[PlannedVm] = field(default_factory=list)
+    known: list[PlannedVm] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     ambiguous: list[str] = field(default_factory=list)
     unset: bool = False
@@ -61,6 +62,7 @@ def select(subject: Subject) -> Selection:
             selection.ambiguous.append(str(ambiguous))
         else:
             planned = PlannedVm(entry, references.resolved(ref, vm), vm)
+            selection.known.append(planned)
             if not _has_succeeded(subject, planned.ref):
                 selection.vms.append(planned)
     return selection

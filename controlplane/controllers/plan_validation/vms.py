@@ -118,19 +118,21 @@ def _bad_pvc_names(subject: Subject, selection: Selection) -> Iterator[str]:
 
 
 def _mac_conflicts(subject: Subject, selection: Selection) -> None:
-    """The message tells who has which address. A VM that this plan made is no conflict for its own source."""
-    used: dict[str, tuple[str, Object]] = {}
+    """The message tells who has which address.
+
+    As on a cluster a VM that this plan has made is a conflict for its own source: a plan that has migrated one VM and failed with another
+    cannot run again (recorded: fail-then-retry).
+    """
+    used: dict[str, str] = {}
     for target in subject.destination_vms.values():
         for mac in interface_macs(target):
-            used[mac.lower()] = f"{target['namespace']}/{target['name']}", target["object"]["metadata"].get("labels") or {}
+            used[mac.lower()] = f"{target['namespace']}/{target['name']}"
     items, sentences = [], []
-    for planned in selection.vms:
-        own = {"plan": subject.plan["metadata"]["uid"], "vmID": planned.ref["id"]}
+    for planned in selection.known:
         conflicts: dict[str, list[str]] = {}
         for mac in SOURCES[subject.source_type].macs(subject, planned.vm):
-            name, labels = used.get(mac.lower(), ("", {}))
-            if name and any(labels.get(key) != value for key, value in own.items()):
-                conflicts.setdefault(name, []).append(mac)
+            if mac.lower() in used:
+                conflicts.setdefault(used[mac.lower()], []).append(mac)
         if conflicts:
             items.append(planned.text)
             parts = [f"MACs {', '.join(macs)} conflict with destination VM {name}" for name, macs in conflicts.items()]

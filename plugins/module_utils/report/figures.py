@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from ansible_collections.vmshift.mtv.plugins.module_utils import runs
+from ansible_collections.vmshift.mtv.plugins.module_utils.follow_ups import grouped
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import CANCELED, FAILED, RUNNING, SUCCEEDED, conditions_of, ended
 
 Object = Mapping[str, Any]
@@ -38,8 +39,8 @@ def build(
     concerns: uid of a plan -> id or name of a VM -> its concerns as the inventory has them.
     log_of: (plan, row of a failed VM) -> last lines of its pod's log.
     """
-    ordered = sorted(plans, key=lambda p: (p["metadata"]["namespace"], p["metadata"]["name"]))
-    parts = [_plan(p, runs.of_plan(migrations, p), (concerns or {}).get(p["metadata"].get("uid", ""), {}), log_of) for p in ordered]
+    ordered = sorted(grouped(plans), key=lambda course: (course[0]["metadata"]["namespace"], course[0]["metadata"]["name"]))
+    parts = [_plan(course, migrations, (concerns or {}).get(course[0]["metadata"].get("uid", ""), {}), log_of) for course in ordered]
     return {"format": FORMAT, "title": title, "generated": generated, "summary": _summary(parts), "plans": parts}
 
 
@@ -78,48 +79,70 @@ def moment(text: str) -> datetime:
 
 
 def _plan(
-    plan: Object,
+    course: Sequence[Object],
     migrations: Sequence[Object],
     concerns: Mapping[str, Sequence[Object]],
     log_of: Callable[[Object, Mapping[str, Any]], Sequence[str]] | None,
 ) -> dict[str, Any]:
-    spec, record = plan.get("spec") or {}, (plan.get("status") or {}).get("migration") or {}
-    # A plan that has not run lists its VMs in its spec only.
-    sources = runs.vms_of(plan, None) or [{"id": v.get("id"), "name": v.get("name") or v.get("id")} for v in spec.get("vms") or []]
-    last = runs.last_run(plan)
-    over = bool(last and ended({"status": last}))
+    """A plan with its follow-ups as one: each VM as the last of them that has taken it up has it."""
+    plan, spec = course[0], course[0].get("spec") or {}
+    newest = next((p for p in reversed(course) if runs.last_run(p)), plan)
+    last, record = runs.last_run(newest), (newest.get("status") or {}).get("migration") or {}
     warm = spec.get("type") == "warm" or bool(spec.get("warm"))
-    vms = [_vm(source, runs.row(source, over), warm, concerns) for source in sources]
+    vms = [_vm(entries, warm, concerns) for entries in _entries(course)]
+    owners = {p["metadata"]["name"]: p for p in course}
     for vm in vms:
         if log_of and vm["outcome"] == FAILED:
-            vm["log"] = [line[2:] if line.startswith("| ") else line for line in log_of(plan, vm)]
+            vm["log"] = [line[2:] if line.startswith("| ") else line for line in log_of(owners[vm["plan"]], vm)]
+    started = min((s for p in course if (s := _record(p).get("started"))), default=None)
     providers = spec.get("provider") or {}
     return {
         "name": plan["metadata"]["name"],
         "namespace": plan["metadata"]["namespace"],
+        "follow_ups": [p["metadata"]["name"] for p in course[1:]],
         "type": spec.get("type") or ("warm" if warm else "cold"),
         "source": (providers.get("source") or {}).get("name") or "",
         "destination": (providers.get("destination") or {}).get("name") or "",
         "target_namespace": spec.get("targetNamespace") or "",
         "outcome": (ended({"status": last}) or RUNNING) if last else runs.PENDING,
-        "started": record.get("started"),
+        "started": started,
         "completed": record.get("completed"),
         "until": _newest(record.get("completed"), vms),
-        "duration": seconds_between(record.get("started"), _newest(record.get("completed"), vms)),
+        "duration": seconds_between(started, _newest(record.get("completed"), vms)),
         "disk_mb": sum(vm["disk_mb"] for vm in vms),
-        "conditions": [_condition(c) for c in conditions_of(plan) if c.get("status") == "True"],
-        "runs": [_run(plan, m) for m in migrations],
+        "conditions": [_condition(c) for c in conditions_of(course[-1]) if c.get("status") == "True"],
+        "runs": [_run(p, m) for p in course for m in runs.of_plan(migrations, p)],
         "vms": vms,
     }
 
 
-def _vm(source: Object, row: Mapping[str, Any], warm: bool, concerns: Mapping[str, Sequence[Object]]) -> dict[str, Any]:
+def _record(plan: Object) -> Mapping[str, Any]:
+    return (plan.get("status") or {}).get("migration") or {}
+
+
+def _entries(course: Sequence[Object]) -> list[list[tuple[Object, Object]]]:
+    """For each VM its (plan, entry of `status.migration.vms`) in the plans that have taken it up, the last one at the end.
+
+    A plan that has not run lists its VMs in its spec only.
+    """
+    found: dict[tuple[str, str], list[tuple[Object, Object]]] = {}
+    for number, plan in enumerate(course):
+        waiting = [] if number else [{"id": v.get("id"), "name": v.get("name") or v.get("id")} for v in plan["spec"].get("vms") or []]
+        for entry in runs.vms_of(plan, None) or waiting:
+            found.setdefault((entry.get("id") or "", entry.get("name") or ""), []).append((plan, entry))
+    return list(found.values())
+
+
+def _vm(entries: Sequence[tuple[Object, Object]], warm: bool, concerns: Mapping[str, Sequence[Object]]) -> dict[str, Any]:
+    plan, source = entries[-1]
+    row = runs.row(source, over=bool(ended({"status": runs.last_run(plan) or {}})))
     steps = [_step(step, warm) for step in source.get("pipeline") or []]
     found = concerns.get(row["id"]) or concerns.get(row["name"]) or []
     return {
         **row,
+        "plan": plan["metadata"]["name"],
         "operating_system": source.get("operatingSystem") or "",
-        "downtime": _downtime(source, steps, warm),
+        "downtime": _downtime([entry for _plan, entry in entries], warm),
         "mb_per_second": next((s["mb_per_second"] for s in steps if s["mb_per_second"] is not None), None),
         "concerns": [{k: str(c.get(k) or "") for k in ("category", "label", "assessment")} for c in found],
         "conditions": [_condition(c) for c in conditions_of({"status": source}) if c.get("status") == "True"],
@@ -155,12 +178,16 @@ def _disk(task: Object) -> dict[str, Any]:
     return {"name": task.get("name") or "", "done_mb": progress.get("completed") or 0, "total_mb": progress.get("total") or 0}
 
 
-def _downtime(source: Object, steps: Sequence[Mapping[str, Any]], warm: bool) -> int | None:
-    """How long a VM that ran was off until its target was made: cold from its start, warm from the cutover. None unless it succeeded."""
-    if source.get("restorePowerState") != "On" or ended({"status": source}) != SUCCEEDED:
+def _downtime(entries: Sequence[Object], warm: bool) -> int | None:
+    """How long a VM that ran was off until its target was made: cold from its start, warm from the cutover. None unless it succeeded.
+
+    A first attempt that failed has left it off.
+    """
+    off = next((entry for entry in entries if entry.get("restorePowerState") == "On"), None)
+    if off is None or ended({"status": entries[-1]}) != SUCCEEDED:
         return None
-    begun = next((s["started"] for s in steps if s["name"] == "Cutover"), None) if warm else source.get("started")
-    return seconds_between(begun, source.get("completed"))
+    cutover = (step.get("started") for step in off.get("pipeline") or [] if step.get("name") == "Cutover")
+    return seconds_between(next(cutover, None) if warm else off.get("started"), entries[-1].get("completed"))
 
 
 def _condition(condition: Object) -> dict[str, Any]:

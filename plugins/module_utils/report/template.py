@@ -88,7 +88,11 @@ height="2"/>{% set at.x = at.x + part %}{% endfor %}
 <p class="quiet">{{ plan.type | capitalize }} migration from <bdi>{{ plan.source }}</bdi> to <bdi>{{ plan.destination }}</bdi>, namespace
 <bdi>{{ plan.target_namespace }}</bdi>.
 {% if plan.started %}Began {{ plan.started | instant }}, {{ plan.duration | clock }} {{ 'in all' if plan.completed
-else 'so far' }}.{% endif %}</p>
+else 'so far' }}.{% endif %}
+{% if plan.follow_ups %}
+What it had left went on in the follow-up {{ 'plans' if plan.follow_ups | length > 1 else 'plan' }}
+<bdi>{{ plan.follow_ups | join(', ') }}</bdi>.
+{% endif %}</p>
 {% if section.legend %}
 <ul class="legend" aria-label="Colours of the timeline">
 {% for work, text in section.legend %}<li><i class="{{ work }}"></i>{{ text }}</li>

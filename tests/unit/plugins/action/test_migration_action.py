@@ -16,9 +16,9 @@ REPLIES = [
         "changed": True,
         "diff": {"before": {}, "after": {"x": 1}},
         "warnings": ["TLS is not verified"],
-        "ongoing": {"migration": "demo-1", "uid": "u1", "seen": "s1", "vms": [APP]},
+        "ongoing": {"plan": "demo", "migration": "demo-1", "uid": "u1", "seen": "s1", "vms": [APP]},
     },
-    {"changed": False, "ongoing": {"migration": "demo-1", "uid": "u1", "seen": "s2", "vms": [APP]}},
+    {"changed": False, "ongoing": {"plan": "demo", "migration": "demo-1", "uid": "u1", "seen": "s2", "vms": [APP]}},
     {
         "changed": False,
         "outcome": "Succeeded",
@@ -66,7 +66,11 @@ def test_each_slice_goes_on_where_the_last_one_ended(action):
     task = action({"plan": "demo"})
     task.run()
     parts = [arguments["progress_slice"] for arguments, _wrap in task.calls]
-    assert [(p["migration"], p["uid"], p["seen"]) for p in parts] == [(None, None, ""), ("demo-1", "u1", "s1"), ("demo-1", "u1", "s2")]
+    assert [(p["plan"], p["migration"], p["uid"], p["seen"]) for p in parts] == [
+        (None, None, None, ""),
+        ("demo", "demo-1", "u1", "s1"),
+        ("demo", "demo-1", "u1", "s2"),
+    ]
     assert parts[0]["seconds"] < parts[1]["seconds"] < parts[2]["seconds"]
 
 

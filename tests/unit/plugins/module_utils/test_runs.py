@@ -200,11 +200,49 @@ def test_a_step_that_waits_is_told_with_its_reason():
     assert runs.table([row])[1].endswith("DiskAllocation: ProvisioningFailed; no room")
 
 
-def test_a_plan_blocked_by_the_vms_it_has_migrated_is_told_from_other_conflicts():
+MADE = {"name": "VirtualMachineCreation", "phase": "Completed"}
+
+
+@pytest.mark.parametrize("ended", ["Failed", "Canceled"])
+@pytest.mark.parametrize(
+    ("vms", "action"),
+    [
+        ([FAILED_VM], "start"),
+        ([FAILED_VM, DONE_VM], "continue"),
+        ([{**FAILED_VM, "pipeline": [MADE, {"name": "PostHook", "phase": "Running", "error": {"reasons": ["x"]}}]}], "continue"),
+    ],
+)
+def test_a_plan_that_has_made_vms_is_not_run_again_but_continued(ended, vms, action):
+    partly = plan(ended, history=[("app-1", [ended])], vms=vms)
+    assert decision(partly, migration("app-1", ended), retry=True) == (action, "app-1" if action == "continue" else None, ended)
+    assert decision(partly, migration("app-1", ended)) == ("refused", "app-1", ended)
+
+
+def test_a_migration_that_waits_for_a_plan_blocked_by_its_own_vms_is_not_followed():
     partly = plan("Failed", "MacConflicts", history=[("app-1", ["Failed"])], vms=[FAILED_VM, DONE_VM])
-    assert runs.own_conflict(partly) == " The plan has migrated app-13 already, which block it now: make a new plan of the other VMs."
-    assert runs.own_conflict(plan("MacConflicts")) == ""
-    assert runs.own_conflict(plan("Failed", history=[("app-1", ["Failed"])], vms=[DONE_VM])) == ""
+    waiting = [migration("app-1", "Failed"), migration("app-2", "PlanNotReady")]
+    assert decision(partly, *waiting, retry=True)[0] == "continue"
+    assert decision(partly, *waiting) == ("follow", "app-2", None)
+    assert decision(plan("Failed", history=[("app-1", ["Failed"])], vms=[FAILED_VM]), *waiting, retry=True) == ("follow", "app-2", None)
+
+
+def test_vms_canceled_in_a_run_that_succeeded_are_left_alone_unless_asked():
+    canceled = {**FAILED_VM, "conditions": conditions("Canceled"), "error": None}
+    partly = plan("Succeeded", history=[("app-1", ["Succeeded"])], vms=[canceled, DONE_VM])
+    assert decision(partly, migration("app-1", "Succeeded")) == ("done", "app-1", "Succeeded")
+    assert decision(partly, migration("app-1", "Succeeded"), retry=True) == ("continue", "app-1", "Succeeded")
+
+
+def test_a_plan_blocked_by_the_vms_it_has_migrated_is_told_from_other_conflicts():
+    def blocked(*types, vms):
+        found = plan("Failed", history=[("app-1", ["Failed"])], vms=vms)
+        found["status"]["conditions"] += conditions(*types, category="Critical")
+        return found
+
+    assert runs.blocked_by_itself(blocked("MacConflicts", vms=[FAILED_VM, DONE_VM]))
+    assert not runs.blocked_by_itself(blocked("MacConflicts", "VMNotFound", vms=[FAILED_VM, DONE_VM]))
+    assert not runs.blocked_by_itself(blocked("MacConflicts", vms=[FAILED_VM]))
+    assert not runs.blocked_by_itself(blocked(vms=[FAILED_VM, DONE_VM]))
 
 
 def test_blockers_about_references_pass_by_themselves():

@@ -63,6 +63,17 @@ def test_plans_and_migrations(plane, run, source):
     assert names(run("migration_info", namespace="mig", plan="crm")["migrations"]) == ["run-a", "run-b"]
     assert names(run("migration_info", name="other")["migrations"]) == ["other"]
     assert run("migration_info", namespace="mig", plan="nope")["migrations"] == []
+    assert run("migration_info", namespace="mig", plan="No Name")["migrations"] == []
+    assert run("plan_info", namespace="mig")["follow_ups"] == []
+    meta = {"name": "crm-retry-1", "namespace": "mig", "labels": {"vmshift.io/continues": "crm"}}
+    plane.do("create", {"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "Plan", "metadata": meta, "spec": spec})
+    plane.do("patch", "Plan", "mig", "crm", {"metadata": {"annotations": {"vmshift.io/continued-by": "crm-retry-1"}}})
+    plane.make("Migration", "run-c", spec={"plan": {"name": "crm-retry-1", "namespace": "mig"}})
+    one = run("plan_info", namespace="mig", name="crm")
+    assert (names(one["plans"]), names(one["follow_ups"])) == (["crm"], ["crm-retry-1"])
+    every = run("plan_info")
+    assert (names(every["plans"]), every["follow_ups"]) == (["crm", "crm-retry-1"], [])
+    assert names(run("migration_info", plan="crm")["migrations"]) == ["run-a", "run-b", "run-c"]
 
 
 @pytest.mark.parametrize(

@@ -269,8 +269,104 @@ def test_a_plan_that_is_executed_is_not_removed(world, run):
     run("plan", **GIVEN)
     world.stop_plans()
     ended(world, "Executing")
-    assert "is being executed; cancel its migration first" in run("plan", name="demo", namespace="mig", state="absent")["msg"]
-    assert world.do("find", "Plan", "mig", "demo")
+    for options in ({"state": "absent"}, {"archived": True}):
+        failed = run("plan", name="demo", namespace="mig", **options)
+        assert "is being executed; give cancel_running, or cancel its migration first" in failed["msg"]
+    assert "archived" not in world.do("get", "Plan", "mig", "demo")["spec"]
+
+
+@pytest.fixture
+def controllers(world, conditions_of_status):
+    """A run of `demo` goes on; its Migration can be canceled, and plans archived."""
+    world.stop_plans()
+    plan = world.do("get", "Plan", "mig", "demo")
+    migration = world.make("Migration", "demo-1", spec={"plan": {"name": "demo", "namespace": "mig"}})
+    some = {"name": "x", "namespace": "mig", "uid": "x", "generation": 1}
+    entry = {"plan": some, "provider": {"source": some, "destination": some}, "map": {"network": some, "storage": some}}
+    entry["migration"] = {"name": "demo-1", "namespace": "mig", "uid": migration["metadata"]["uid"], "generation": 1}
+    told = []
+
+    def status(plan, *types):
+        told.append(types)
+        found = conditions_of_status(plan, *types, category="Advisory")
+        vms = [{"id": "id-app", "name": "app", "phase": "ConvertGuest", "pipeline": []}]
+        return {**found, "migration": {"history": [{**entry, "conditions": found["conditions"]}], "vms": vms}}
+
+    def decide(plan):
+        if plan["metadata"]["name"] != "demo":
+            return conditions_of_status(plan, "Archived" if plan["spec"].get("archived") else "Ready")
+        if not world.api.find("Migration", "mig", "demo-1")["spec"].get("cancel"):
+            return status(plan, "Executing")
+        return status(plan, *(["Canceled", "Archived"] if plan["spec"].get("archived") else ["Canceled"]))
+
+    world.do("update_status", {**plan, "status": status(plan, "Executing")})
+    world.controller("Plan", decide)
+    return told
+
+
+@pytest.mark.parametrize("options", [{"state": "absent"}, {"archived": True}])
+def test_a_run_is_canceled_before_its_plan_ends(world, run, request, options):
+    run("plan", **GIVEN)
+    told = request.getfixturevalue("controllers")
+    given = {"name": "demo", "namespace": "mig", "cancel_running": True, "wait_timeout": 10, **options}
+    assert run("plan", check_mode=True, **given)["changed"] and "cancel" not in world.do("get", "Migration", "mig", "demo-1")["spec"]
+    done = run("plan", **given)
+    assert done["changed"]
+    assert world.do("get", "Migration", "mig", "demo-1")["spec"]["cancel"] == [{"id": "id-app", "name": "app"}]
+    assert list(dict.fromkeys(told)) == [("Executing",), ("Canceled",), ("Canceled", "Archived")]
+    assert not run("plan", **given)["changed"]
+    assert (world.do("find", "Plan", "mig", "demo") is None) == ("state" in options)
+
+
+@pytest.mark.parametrize("options", [{"state": "absent"}, {"archived": True}])
+def test_follow_ups_end_with_their_first_plan(world, run, conditions_of_status, options):
+    run("plan", **GIVEN)
+    world.stop_plans()
+    spec = world.do("get", "Plan", "mig", "demo")["spec"]
+    for name, later in (("demo", "demo-retry-1"), ("demo-retry-1", "demo-retry-2"), ("demo-retry-2", None)):
+        if name != "demo":
+            meta = {"name": name, "namespace": "mig", "labels": {"vmshift.io/continues": "demo"}}
+            world.do("create", {"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "Plan", "metadata": meta, "spec": spec})
+        if later:
+            world.do("patch", "Plan", "mig", name, {"metadata": {"annotations": {"vmshift.io/continued-by": later}}})
+    world.controller("Plan", lambda plan: conditions_of_status(plan, "Archived" if plan["spec"].get("archived") else "Ready"))
+    world.do("patch", "Plan", "mig", "demo", {"metadata": {"labels": {"go": "on"}}})
+    given = {"name": "demo", "namespace": "mig", "wait_timeout": 10, **options}
+    assert run("plan", check_mode=True, **given)["changed"] and len(world.do("list", "Plan", "mig")) == 3
+    assert run("plan", **given)["changed"]
+    left = world.do("list", "Plan", "mig")
+    assert [p["spec"].get("archived") for p in left] == ([] if "state" in options else [True] * 3)
+    assert not run("plan", **given)["changed"]
+
+
+def test_a_plan_blocked_by_what_it_has_migrated_is_no_error_but_cannot_be_changed_once_it_is_continued(world, run, conditions_of_status):
+    run("plan", **GIVEN)
+    world.stop_plans()
+    some = {"name": "demo", "namespace": "mig", "uid": "u", "generation": 1}
+    entry = {"plan": some, "migration": some, "provider": {"source": some, "destination": some}, "map": {"network": some, "storage": some}}
+
+    def decide(plan):
+        if plan["spec"].get("archived"):
+            return conditions_of_status(plan, "Archived", category="Advisory")
+        found = conditions_of_status(plan, "MacConflicts", category="Critical", message="MACs conflict.")
+        ended = conditions_of_status(plan, "Failed", category="Advisory")["conditions"]
+        done = conditions_of_status(plan, "Succeeded", category="Advisory")["conditions"]
+        vm = {"phase": "Completed", "pipeline": []}
+        vms = [{**vm, "id": "id-app", "name": "app", "conditions": done}, {**vm, "id": "id-db", "name": "db", "conditions": ended}]
+        return {**found, "conditions": found["conditions"] + ended, "migration": {"history": [{**entry, "conditions": ended}], "vms": vms}}
+
+    world.controller("Plan", decide)
+    world.do("patch", "Plan", "mig", "demo", {"metadata": {"labels": {"go": "on"}}})
+    again = run("plan", **GIVEN)
+    assert not again["changed"] and any("vmshift.mtv.migration with retry" in w for w in again["warnings"])
+    meta = {"annotations": {"vmshift.io/continued-by": "demo-retry-1"}}
+    world.do("patch", "Plan", "mig", "demo", {"metadata": meta, "spec": {"archived": True}})
+    assert not run("plan", **GIVEN)["changed"]
+    failed = run("plan", **{**GIVEN, "vms": ["app", "db"]})
+    assert failed["msg"] == (
+        "Plan mig/demo is archived, and MTV ignores changes of it (vms); use a plan of another name. Its other VMs went to the follow-up "
+        "plan demo-retry-1."
+    )
 
 
 def test_archiving_needs_no_other_option_and_waits(world, run, conditions_of_status):

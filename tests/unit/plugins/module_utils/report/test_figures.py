@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.report import delimited, figures, page, timeline
 
-from .runs_made_up import HOSTILE, a_plan, at, condition
+from .runs_made_up import HOSTILE, a_plan, a_vm, at, condition
 
 GOLDEN = next((p for p in (parent / "shared/golden/scenarios" for parent in Path(__file__).resolve().parents) if p.is_dir()), None)
 
@@ -57,6 +57,43 @@ def test_a_warm_copy_has_no_rate_and_is_down_from_its_cutover() -> None:
     vm["pipeline"].insert(4, {"name": "Cutover", "phase": "Completed", "started": at(180), "completed": at(185)})
     found = build(plan)["plans"][0]["vms"][0]
     assert (found["mb_per_second"], found["downtime"]) == (None, 10)
+
+
+def test_a_plan_and_its_follow_ups_are_reported_as_one() -> None:
+    """The second VM failed, its follow-up migrated it half an hour later, and a second follow-up has not begun."""
+    first = a_plan(outcomes=("Succeeded", "Failed", "Failed"))
+    later = a_plan(name="crm-retry-1", outcomes=("Succeeded",))
+    last = {**a_plan(name="crm-retry-2"), "status": {}}
+    record = later["status"]["migration"]
+    record["vms"] = [a_vm(1, begin=1800, restorePowerState="Off")]
+    record.update(started=at(1800), completed=at(1990))
+    for plan, name in ((first, "crm-retry-1"), (later, "crm-retry-2")):
+        plan["metadata"]["annotations"] = {"vmshift.io/continued-by": name}
+    for plan in (later, last):
+        plan["metadata"]["labels"] = {"vmshift.io/continues": "crm"}
+    logs: list[str] = []
+
+    def log_of(plan: Any, vm: Any) -> list[str]:
+        logs.append(plan["metadata"]["name"])
+        return []
+
+    alone = a_plan(name="hr", outcomes=("Succeeded",))
+    report = build(last, alone, later, first, log_of=log_of)
+    assert [(p["name"], p["follow_ups"], p["outcome"]) for p in report["plans"]] == [
+        ("crm", ["crm-retry-1", "crm-retry-2"], "Succeeded"),
+        ("hr", [], "Succeeded"),
+    ]
+    crm = report["plans"][0]
+    assert [(vm["name"], vm["plan"], vm["outcome"]) for vm in crm["vms"]] == [
+        ("app-000", "crm", "Succeeded"),
+        ("app-001", "crm-retry-1", "Succeeded"),
+        ("app-002", "crm", "Failed"),
+    ]
+    assert (crm["started"], crm["until"], crm["duration"]) == (at(0), at(1990), 1990)
+    # Off since the first attempt.
+    assert [vm["downtime"] for vm in crm["vms"]] == [190, 1990, None] and logs == ["crm"]
+    assert (report["summary"]["vms"], report["summary"]["succeeded"], report["summary"]["failed"]) == (4, 3, 1)
+    assert "follow-up plans\n<bdi>crm-retry-1, crm-retry-2</bdi>" in page.render(report)
 
 
 def test_a_vm_that_was_off_has_no_downtime() -> None:
