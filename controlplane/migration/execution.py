@@ -15,9 +15,9 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver.shelf import place
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import now
 from ansible_collections.vmshift.mtv.controlplane.migration import cleanup, history, pipeline, plan_configuration, scheduling
 from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import COMPLETED, STARTED, lacking
-from ansible_collections.vmshift.mtv.controlplane.migration.phases import PHASES
+from ansible_collections.vmshift.mtv.controlplane.migration.phases import PHASES, warm
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError, Run, VmRun
-from ansible_collections.vmshift.mtv.plugins.module_utils.sources import CONNECTION, SourceError
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources import DATA, SourceError
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.blocking import Objects
@@ -117,6 +117,8 @@ def _fresh_or_kept(run: Run, spec: Object, old: dict[str, Object]) -> Object:
         _fail(fresh, error.reasons)
         return fresh
     fresh["pipeline"] = pipeline.build(work.itinerary, disks)
+    if work.traits.warm:
+        fresh["warm"] = warm.status()
     return fresh
 
 
@@ -163,7 +165,7 @@ def _run_phase(work: VmRun) -> None:
             return  # somebody else changed it first: the next pass sees how
         pipeline.add_error(work.step, work.step.get("phase", ""), [error.message])
     except SourceError as error:
-        if error.kind != CONNECTION:
+        if error.kind == DATA:
             pipeline.add_error(work.step, work.step.get("phase", ""), [error.message])
         else:  # of the source or the destination, whose Provider tells that to its users
             log.info("plan %s, VM %s, phase %s is tried again: %s", work.plan["metadata"]["name"], vm["name"], vm["phase"], error.message)
@@ -176,6 +178,7 @@ def _run_phase(work: VmRun) -> None:
         )
     pipeline.roll_up(vm)
     if "error" in vm:
+        _as_far_as_possible(vm, lambda: warm.remove_last_snapshot(work.run.source, vm, work.source_vm))
         _fail(vm, vm["error"]["reasons"])
     elif vm["phase"] == COMPLETED:
         history.turn(vm, history.SUCCEEDED, "The VM migration has SUCCEEDED.")
@@ -209,8 +212,11 @@ def _settle(vm: Object, here: Objects, there: Objects, plan: Object, source: Sou
 def _undo(vm: Object, here: Objects, there: Objects, plan: Object, source: Source | None) -> None:
     if vm.get("id"):
         clear(vm, here, there, plan)
-        if source and vm.get("restorePowerState") == "On" and (source_vm := source.find({"id": vm["id"]})):
-            _as_far_as_possible(vm, lambda: source.power_on(source_vm))
+        source_vm = source.find({"id": vm["id"]}) if source else None
+        if source and source_vm:
+            _as_far_as_possible(vm, lambda: warm.remove_last_snapshot(source, vm, source_vm))
+            if vm.get("restorePowerState") == "On":
+                _as_far_as_possible(vm, lambda: source.power_on(source_vm))
     pipeline.end_begun_steps(vm)
 
 
@@ -223,8 +229,8 @@ def _as_far_as_possible(vm: Object, undo: Callable[[], Any]) -> None:
     """A source or destination that cannot be reached does not keep a run from its end."""
     try:
         undo()
-    except SourceError as error:
-        log.warning("VM %s: not all that is left of it could be taken away: %s", vm["name"], error.message)
+    except (SourceError, PhaseError) as error:
+        log.warning("VM %s: not all that is left of it could be taken away: %s", vm["name"], error)
 
 
 # Ending

@@ -62,6 +62,12 @@ def add_error(item: Object, phase: str, reasons: Iterable[str]) -> None:
     error["reasons"].extend(reason for reason in dict.fromkeys(reasons) if reason not in error["reasons"])
 
 
+def add_warning(step: Object, phase: str, reasons: Iterable[str]) -> None:
+    """Add reasons to the warning of a step; each is said once."""
+    warning = step.setdefault("warning", {"phase": phase, "reasons": []})
+    warning["reasons"].extend(reason for reason in dict.fromkeys(reasons) if reason not in warning["reasons"])
+
+
 def advance(vm: Object, way: Itinerary, to: str = "") -> None:
     """Go on to the next phase; where that is of another step, end the one and begin the other.
 

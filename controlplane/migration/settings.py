@@ -32,6 +32,7 @@ class Settings:
     vddk_image: str = ""
     windows_wait_for_reboot: bool = True
     wait_for_consolidation: bool = True
+    precopy_minutes: int = 60
     namespace: str = ""
 
 
@@ -62,6 +63,7 @@ def read(spec: Object) -> Settings:
         extra_conf_config_map=spec.get("virt_v2v_extra_conf_config_map") or "",
         vddk_image=spec.get("vddk_image") or "",
         windows_wait_for_reboot=_flag(spec.get("feature_windows_wait_for_reboot"), default.windows_wait_for_reboot),
+        precopy_minutes=int(spec.get("controller_precopy_interval") or default.precopy_minutes),
         wait_for_consolidation=_flag(spec.get("wait_for_final_snapshot_consolidation"), default.wait_for_consolidation),
     )
 

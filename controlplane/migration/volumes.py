@@ -26,7 +26,10 @@ def ensure_data_volumes(work: VmRun, secret: str) -> None:
     there = children.data_volumes(work)
     for index, disk in enumerate(work.disks):
         if disk.source not in there:
-            children.create(work.target, data_volume(work, index, disk, work.run.source.content(work, disk, secret)))
+            new = data_volume(work, index, disk, work.run.source.content(work, disk, secret))
+            if work.traits.warm:
+                new["spec"]["checkpoints"] = [first_checkpoint(work.vm)]
+            children.create(work.target, new)
 
 
 def data_volume(work: VmRun, index: int, disk: Disk, content: Object) -> Object:
@@ -56,6 +59,11 @@ def data_volume(work: VmRun, index: int, disk: Disk, content: Object) -> Object:
         "metadata": meta,
         "spec": {"source": content, "storage": storage},
     }
+
+
+def first_checkpoint(vm: Object) -> Object:
+    """Of a warm migration: all of the disk, at its first snapshot."""
+    return {"current": vm["warm"]["precopies"][0]["snapshot"], "previous": ""}
 
 
 def _binding(work: VmRun) -> dict[str, str]:

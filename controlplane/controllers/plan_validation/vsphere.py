@@ -12,7 +12,7 @@ from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.de
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.planned import PlannedVm, Rule, Selection, each, rule
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.sources import Source
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.subject import Subject
-from ansible_collections.vmshift.mtv.controlplane.migration import labels
+from ansible_collections.vmshift.mtv.controlplane.migration import history, labels
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere import vms
 
 Object = dict[str, Any]
@@ -77,7 +77,8 @@ def _untracked(subject: Subject, _source: Source, planned: PlannedVm) -> bool:
 
 
 def _has_snapshot(subject: Subject, _source: Source, planned: PlannedVm) -> bool:
-    return subject.warm and bool((planned.vm.get("snapshot") or {}).get("id"))
+    """Before a run; during one it has those of the run."""
+    return subject.warm and not history.active(subject.plan) and bool((planned.vm.get("snapshot") or {}).get("id"))
 
 
 def _needs_consolidation(subject: Subject, _source: Source, planned: PlannedVm) -> bool:

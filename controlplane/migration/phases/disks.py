@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.vmshift.mtv.controlplane.cluster import imports
 from ansible_collections.vmshift.mtv.controlplane.migration import children, pipeline, volumes
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 TRANSFER_COMPLETED = "Transfer completed."
+IMPORTER_RETRY = 3  # restarts of an importer; with one more its disk has failed
 
 
 def create(work: VmRun) -> bool:
@@ -35,25 +37,72 @@ def allocate(work: VmRun) -> bool:
     return all("completed" in task for task in step["tasks"])
 
 
+def copy(work: VmRun) -> bool:
+    """CopyDisks and Finalize: importers fill the disks, at warm migrations up to the last checkpoint."""
+    volumes.ensure_consumer(work)
+    step, found, claims = work.step, children.data_volumes(work), children.claims(work)
+    pipeline.start(step)
+    for task in step["tasks"]:
+        volume, claim = found.get(task["name"]), claims.get(task["name"])
+        if volume is None:
+            pipeline.add_error(task, pipeline.RUNNING, [f"The DataVolume of disk {task['name']} is gone."])
+            continue
+        _reflect(work.target, task, volume, claim)
+        if claim:
+            _tell_of_importer(work, step, task, claim)
+    _reflect_step(step)
+    return all("completed" in task for task in step["tasks"]) and not any("error" in task for task in step["tasks"])
+
+
+def _tell_of_importer(work: VmRun, step: Object, task: Object, claim: Object) -> None:
+    """Restarts of the pod that fills a claim, and a full copy where only changes were asked for."""
+    annotations = claim["metadata"].get("annotations") or {}
+    if why := annotations.get(imports.FULL_COPY):
+        pipeline.add_warning(step, work.vm["phase"], [f"Disk {task['name']}: {why}"])
+    if "completed" in task:
+        return
+    pod = work.target.find("Pod", work.namespace, imports.pod_name(claim["metadata"]["name"]))
+    container: Object = next(iter((pod or {}).get("status", {}).get("containerStatuses") or ()), {})
+    restarts = container.get("restartCount", 0)
+    if "warm" in work.vm:
+        work.vm["warm"]["failures"] = restarts
+    if restarts > IMPORTER_RETRY:
+        last = container.get("lastState", {}).get("terminated", {}).get("message") or "The importer failed."
+        events = [event["message"] for event in work.target.events_about(claim) if event["reason"] == "ErrImportFailed"]
+        pipeline.add_error(task, pipeline.RUNNING, dict.fromkeys([last, *events]))
+
+
 def _reflect(api: Objects, task: Object, volume: Object, claim: Object | None) -> None:
     """What a DataVolume has come to, into the task of its disk (facts 3.8)."""
     status = volume.get("status") or {}
     phase = status.get("phase")
-    if phase == "Succeeded" and claim and children.bound(claim):
+    if "completed" in task:
+        return
+    if phase == "Succeeded" and claim and children.bound(claim) or phase == "Paused" and _is_copied(volume, claim):
         pipeline.begin_step(task)
         pipeline.end_step(task)
         task["reason"] = TRANSFER_COMPLETED
         pipeline.set_progress(task, 100)
+    elif phase == "Paused":
+        task["phase"], task["reason"] = pipeline.PENDING, "Waiting for checkpoint to be applied"
     elif phase == "Failed":
         reason = _condition(status, "Running") or "no reason is given"
         pipeline.add_error(task, pipeline.RUNNING, [f"The DataVolume of disk {task['name']} failed: {reason}"])
     elif phase in ("ImportInProgress", "Succeeded"):
         pipeline.begin_step(task)
         task["reason"] = _condition(status, "Running")
+        task["progress"]["completed"] = 0  # of an earlier round
         pipeline.set_progress(task, percent(status.get("progress", "")))
     elif phase:
+        bound = claim is not None and children.bound(claim)
         task["phase"] = pipeline.PENDING
-        task["reason"] = _refused(api, claim) or _condition(status, "Bound")
+        task["reason"] = _refused(api, claim) or _condition(status, "Running" if bound else "Bound")
+
+
+def _is_copied(volume: Object, claim: Object | None) -> bool:
+    """The last checkpoint of the volume."""
+    checkpoints = volume["spec"].get("checkpoints") or ({"current": ""},)
+    return claim is not None and imports.copied_key(checkpoints[-1]["current"]) in (claim["metadata"].get("annotations") or {})
 
 
 def _reflect_step(step: Object) -> None:

@@ -84,6 +84,25 @@ class Source(Protocol):
         """The target VM. `claims`: disk source -> PVC name. Raises ValueError for what cannot be built."""
 
 
+class WarmSource(Source, Protocol):
+    """A source whose VMs can be copied while they run."""
+
+    def create_snapshot(self, vm: Object, description: str) -> tuple[str, str]:
+        """(task, snapshot): the task that makes one; or the snapshot, where it was made before and nobody knows that any more."""
+
+    def made_snapshot(self, vm: Object, task: str, description: str) -> str:
+        """The snapshot that `task` has made, "" as long as it is at it. Raises PhaseError when it failed."""
+
+    def change_ids(self, vm: Object, snapshot: str) -> dict[str, str]:
+        """Disk source -> what identifies the disk's bytes at a snapshot."""
+
+    def remove_snapshot(self, vm: Object, snapshot: str) -> str:
+        """The task that removes it; "" when it is gone."""
+
+    def has_removed(self, vm: Object, task: str, snapshot: str) -> bool:
+        """Raises PhaseError when it failed."""
+
+
 class InventorySource:
     """What adapters have in common: a provider and its inventory. `api`: the objects of this cluster."""
 

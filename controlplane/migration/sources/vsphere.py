@@ -16,7 +16,14 @@ from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import 
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.vsphere_access import Access
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import DATA, SourceError
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere import vms
-from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.machine import Machine
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.machine import (
+    FAILED,
+    PRECOPY_DESCRIPTION,
+    PRECOPY_NAME,
+    RUNNING,
+    SUCCESS,
+    Machine,
+)
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
@@ -151,6 +158,46 @@ class VsphereSource(InventorySource):
     def power_on(self, vm: Object) -> None:
         with self._machine(vm) as machine:
             machine.power_on()
+
+    # Snapshots
+
+    def create_snapshot(self, vm: Object, description: str) -> tuple[str, str]:
+        with self._machine(vm) as machine:
+            described = f"{PRECOPY_DESCRIPTION}, {description}"
+            there = [snapshot.id for snapshot in machine.snapshots() if snapshot.description == described]
+            if there:
+                return "", there[0]
+            return machine.create_snapshot(PRECOPY_NAME, described), ""
+
+    def made_snapshot(self, vm: Object, task: str, description: str) -> str:
+        with self._machine(vm) as machine:
+            state = machine.task(task) if task else None
+            if state and state.state == FAILED:
+                raise PhaseError(f"The snapshot could not be made: {state.error}")
+            if state and state.state == RUNNING:
+                return ""
+            described = f"{PRECOPY_DESCRIPTION}, {description}"
+            there = [snapshot.id for snapshot in machine.snapshots() if snapshot.description == described]
+            if not there:
+                raise PhaseError("The snapshot that was made is gone.")
+            return there[0]
+
+    def change_ids(self, vm: Object, snapshot: str) -> dict[str, str]:
+        with self._machine(vm) as machine:
+            return {disk.base: disk.change_id for disk in machine.disks(snapshot)}
+
+    def remove_snapshot(self, vm: Object, snapshot: str) -> str:
+        with self._machine(vm) as machine:
+            return machine.remove_snapshot(snapshot)
+
+    def has_removed(self, vm: Object, task: str, snapshot: str) -> bool:
+        with self._machine(vm) as machine:
+            if snapshot not in {found.id for found in machine.snapshots()}:
+                return True
+            state = machine.task(task)
+            if state.state == FAILED:
+                raise PhaseError(state.error)
+            return state.state == SUCCESS
 
     @contextmanager
     def _machine(self, vm: Object) -> Iterator[Machine]:

@@ -1,0 +1,197 @@
+"""Warm migrations from the lab's vCenter, with real snapshots, real tracking of changed blocks and real bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("pyVmomi")
+
+from ansible_collections.vmshift.mtv.controlplane import lifetime
+from ansible_collections.vmshift.mtv.controlplane.cluster import supervisor
+from ansible_collections.vmshift.mtv.controlplane.state import State
+from ansible_collections.vmshift.mtv.lab.vsphere.machines import Disk, Machine, Nic
+from ansible_collections.vmshift.mtv.lab.vsphere.server import VSphere
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.machine import Machine as SourceVm
+from ansible_collections.vmshift.mtv.tests.integration.vsphere_plans import Plans
+
+MIB = 1 << 20
+BLOCK = 64 << 10
+#: A minute of controller_precopy_interval takes so many seconds.
+MINUTE = {"VMSHIFT_PRECOPY_MINUTE": "1"}
+pytestmark = pytest.mark.skipif(bool(os.environ.get("KUBECONFIG")), reason="needs the embedded control plane and the lab")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    disks = (Disk(size=24 * MIB), Disk(size=40 * MIB, datastore="LocalDS_1"))
+    machines = [Machine(f"app-{n}", disks=disks, nics=(Nic(),), tracked=True) for n in range(5)]
+    lab = VSphere.start(tmp_path_factory.mktemp("vcenter"), machines, while_process=os.getpid())
+    yield lab
+    lab.stop()
+
+
+@pytest.fixture(scope="module")
+def plans(lab: VSphere, serve_state: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    state = State(tmp_path_factory.mktemp("plane") / "state")
+    serve_state(state, **MINUTE)
+    plans = Plans(state, lab)
+    plans.apply("ForkliftController", "forklift-controller", "konveyor-forklift", spec={"controller_precopy_interval": 2})
+    plans.furnish()
+    yield plans
+    lifetime.stop(state)
+
+
+@pytest.fixture(autouse=True)
+def no_faults(lab: VSphere) -> Any:
+    yield
+    lab.faults()
+
+
+def write(lab: VSphere, vm: str, disk: int, *writes: tuple[int, bytes]) -> None:
+    with lab.extents(vm)[disk].open("r+b") as file:
+        for offset, data in writes:
+            file.seek(offset)
+            file.write(data)
+
+
+def served(lab: VSphere, vm: str) -> int:
+    return sum(count for path, count in lab.statistics()["served"].items() if f"/{vm}/" in path and "-flat" in path)
+
+
+def raw(plans: Plans, name: str, vm: str, **spec: Any) -> None:
+    """A warm plan whose guest is not converted: all of its bytes can be compared."""
+    plans.plan(name, vm, type="warm", skipGuestConversion=True, **spec)
+
+
+def rounds(plans: Plans, plan: str) -> list[Any]:
+    return (plans.vm(plan).get("warm") or {}).get("precopies") or []
+
+
+def in_copying_paused(plans: Plans, plan: str, successes: int) -> None:
+    plans.until(lambda: (plans.vm(plan).get("warm") or {}).get("successes", 0) >= successes)
+
+
+def test_rounds_and_cutover(plans: Plans, lab: VSphere) -> None:
+    """Writes between the rounds arrive; each round reads what has changed and little more; the source is off and without snapshots."""
+    for disk in (0, 1):
+        write(lab, "app-0", disk, (3 * MIB, b"a" * MIB), (20 * MIB, b"b" * 100))
+    raw(plans, "warm", "app-0")
+    plans.run("warm")
+    phases: list[str] = []
+
+    def note() -> Any:
+        phase = plans.vm("warm")["phase"]
+        if phases[-1:] != [phase]:
+            phases.append(phase)
+        return True
+
+    plans.until(lambda: note() and len(rounds(plans, "warm")) >= 1 and rounds(plans, "warm")[0].get("end"))
+    before = served(lab, "app-0")
+    write(lab, "app-0", 0, *((n * MIB, b"round 2") for n in range(10)))
+    write(lab, "app-0", 1, (39 * MIB, b"x" * BLOCK))
+    plans.until(lambda: note() and len(rounds(plans, "warm")) >= 2 and rounds(plans, "warm")[1].get("end"))
+    changed = 11 * BLOCK
+    assert changed <= served(lab, "app-0") - before <= changed * 1.05 + BLOCK
+    write(lab, "app-0", 0, (5 * MIB, b"at the end"))
+    plans.cut_over("warm")
+    plans.until(lambda: note() and plans.ended("warm"))
+    vm = plans.succeeded("warm")
+    assert [lab.sha256("app-0", disk) for disk in (0, 1)] == plans.sums("warm")
+
+    found = rounds(plans, "warm")
+    assert len({entry["snapshot"] for entry in found}) == len(found) >= 3
+    assert all(entry["createTaskId"] and entry["removeTaskId"] for entry in found)
+    assert [len(entry.get("deltas", ())) for entry in found] == [2] * (len(found) - 1) + [0]
+    assert all(delta["deltaId"] for entry in found[:-1] for delta in entry["deltas"])
+    assert vm["warm"]["successes"] == len(found) - 1
+    assert vm["restorePowerState"] == "On"
+    steps = {step["name"]: step for step in vm["pipeline"]}
+    assert list(steps) == ["Initialize", "DiskTransfer", "Cutover", "VirtualMachineCreation", "WaitForFinalSnapshotConsolidation"]
+    assert {step["phase"] for step in steps.values()} == {"Completed"}
+    assert [task["annotations"]["Precopy"] for task in steps["Cutover"]["tasks"]] == [str(len(found))] * 2
+    assert [task["progress"] for task in steps["Cutover"]["tasks"]] == [{"completed": 24, "total": 24}, {"completed": 40, "total": 40}]
+    known = iter(phases)
+    assert all(phase in known for phase in ("CopyDisks", "CopyingPaused", "Finalize", "Completed")), phases
+    with lab.session() as session:
+        source = SourceVm(session, lab.vm("app-0")["id"])
+        assert (source.power_state(), source.snapshots()) == ("poweredOff", [])
+
+
+def test_cutover_of_one_vm(plans: Plans, lab: VSphere) -> None:
+    """The cutover of a VM of its own goes before that of the plan."""
+    raw(plans, "single", "app-1")
+    id = lab.vm("app-1")["id"]
+    plans.run("single", cutover="2099-01-01T00:00:00Z", vmCutover=[{"id": id, "cutover": "2020-01-01T00:00:00Z"}])
+    plans.succeeded("single")
+    assert len(rounds(plans, "single")) == 2
+    assert [lab.sha256("app-1", disk) for disk in (0, 1)] == plans.sums("single")
+
+
+def test_tracking_that_is_reset_makes_a_full_copy_and_says_so(plans: Plans, lab: VSphere) -> None:
+    raw(plans, "reset", "app-2")
+    plans.run("reset")
+    in_copying_paused(plans, "reset", 1)
+    with lab.session() as session:
+        source = SourceVm(session, lab.vm("app-2")["id"])
+        for enabled in (False, True):
+            source.set_change_tracking(enabled)
+    write(lab, "app-2", 0, (7 * MIB, b"after the reset"))
+    plans.cut_over("reset")
+    vm = plans.succeeded("reset")
+    warnings = [reason for step in vm["pipeline"] for reason in step.get("warning", {}).get("reasons", ())]
+    assert any("the whole disk is copied again" in warning for warning in warnings), vm
+    assert [lab.sha256("app-2", disk) for disk in (0, 1)] == plans.sums("reset")
+
+
+def test_faults_on_the_way(plans: Plans, lab: VSphere) -> None:
+    """The source drops connections, the importer is killed, the final snapshot cannot be removed."""
+    raw(plans, "faults", "app-3")
+    write(lab, "app-3", 1, *((n * MIB, os.urandom(MIB)) for n in range(30)))
+    lab.faults({"path": "/folder", "skip": 4, "times": 3, "after": MIB}, {"path": "/folder", "delay": 0.2})
+    plans.run("faults")
+    plans.until(lambda: [pod for pod in plans.list("Pod") if pod["metadata"]["name"].startswith("importer-")])
+    [pod] = [p for p in plans.until(lambda: running_importers(plans)) if "disk-1" in p["metadata"]["name"]][:1] or [None]
+    if pod:
+        kill_importer(plans, pod)
+    lab.faults({"method": "RemoveSnapshot_Task", "skip": 1, "fault": "the disk is busy"})
+    in_copying_paused(plans, "faults", 1)
+    plans.cut_over("faults")
+    vm = plans.succeeded("faults")
+    steps = {step["name"]: step for step in vm["pipeline"]}
+    warned = [reason for step in steps.values() for reason in step.get("warning", {}).get("reasons", ())]
+    assert any("could not be removed" in reason and "the disk is busy" in reason for reason in warned), vm
+    assert [lab.sha256("app-3", disk) for disk in (0, 1)] == plans.sums("faults")
+
+
+def running_importers(plans: Plans) -> list[Any]:
+    pods = [pod for pod in plans.list("Pod") if pod["metadata"]["name"].startswith("importer-")]
+    return [pod for pod in pods if (plans.state.pod(pod["metadata"]["uid"]) / "journal").exists()]
+
+
+def kill_importer(plans: Plans, pod: Any) -> None:
+    folder = plans.state.pod(pod["metadata"]["uid"])
+    for pid in supervisor.processes_of(folder):
+        if b"importer" in (Path("/proc") / str(pid) / "cmdline").read_bytes().split(b"supervisor")[0]:
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_a_killed_control_plane_goes_on(plans: Plans, lab: VSphere, serve_state: Any) -> None:
+    raw(plans, "killed", "app-4")
+    plans.run("killed")
+    for phase in ("WaitForInitialSnapshot", "CopyDisks", "CopyingPaused"):
+        with contextlib.suppress(AssertionError):
+            plans.until(lambda phase=phase: plans.vm("killed")["phase"] == phase, 20)
+        os.kill(lifetime.holder(plans.state), signal.SIGKILL)
+        serve_state(plans.state, **MINUTE)
+    in_copying_paused(plans, "killed", 1)
+    plans.cut_over("killed")
+    plans.succeeded("killed")
+    assert [lab.sha256("app-4", disk) for disk in (0, 1)] == plans.sums("killed")
+    with lab.session() as session:
+        assert SourceVm(session, lab.vm("app-4")["id"]).snapshots() == []
