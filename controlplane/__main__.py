@@ -8,6 +8,8 @@ import logging
 import sys
 from pathlib import Path
 
+from ansible_collections.vmshift.mtv.controlplane.cluster.processes import stop_guests
+from ansible_collections.vmshift.mtv.controlplane.context import GUEST_NETWORKS, ISOLATED, Guests
 from ansible_collections.vmshift.mtv.controlplane.lifetime import StartError, stop
 from ansible_collections.vmshift.mtv.controlplane.state import State
 
@@ -18,16 +20,21 @@ def main() -> int:
     serving = commands.add_parser("serve", help="serve the API, the inventory and the controllers until SIGTERM")
     serving.add_argument("--port", type=_port, default=0, help="API server's port on 127.0.0.1; 0: that of the last time, or a free one")
     serving.add_argument("--inventory-port", type=_port, default=0, help="Inventory service's port, likewise")
+    serving.add_argument("--run-vms", action="store_true", help="start VirtualMachines in QEMU")
+    serving.add_argument(
+        "--guest-network", choices=GUEST_NETWORKS, default=ISOLATED, help="isolated: guests reach nothing; nat: what this machine reaches"
+    )
     serving.add_argument("--verbose", action="store_true", help="log each reconcile")
-    stopping = commands.add_parser("stop", help="end the control plane that holds the state folder")
-    stopping.add_argument("--timeout", type=float, default=30, help="seconds to wait for its end")
+    stopping = commands.add_parser("stop", help="end the control plane that holds the state folder, and its guests")
+    stopping.add_argument("--timeout", type=float, default=60, help="seconds to wait for its end")
     for command in (serving, stopping):
         command.add_argument("--state", type=Path, required=True, help="state folder")
     options = parser.parse_args()
     state = State(options.state.expanduser().absolute())
     try:
         if options.command == "stop":
-            stop(state, options.timeout)
+            if not stop(state, options.timeout):
+                stop_guests(state)  # it may have been killed
             return 0
         # Imported here: `stop` must not wait for aiohttp.
         from ansible_collections.vmshift.mtv.controlplane.serve import serve
@@ -36,7 +43,7 @@ def main() -> int:
             level=logging.DEBUG if options.verbose else logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s"
         )
         logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
-        asyncio.run(serve(state, options.port, options.inventory_port))
+        asyncio.run(serve(state, options.port, options.inventory_port, Guests(options.run_vms, options.guest_network)))
     except StartError as error:
         print(f"controlplane: {error}", file=sys.stderr)
         return 1

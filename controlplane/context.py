@@ -13,6 +13,20 @@ if TYPE_CHECKING:
 CONTROLLER_NAMESPACE = "konveyor-forklift"
 
 
+GUEST_NETWORKS = (ISOLATED, NAT) = ("isolated", "nat")
+
+
+@dataclass(frozen=True)
+class Guests:
+    """Whether VirtualMachines are started in QEMU, and where to their guests have a route: nowhere, or through this machine."""
+
+    run: bool = False
+    network: str = ISOLATED
+
+
+NO_GUESTS = Guests()
+
+
 @dataclass(frozen=True)
 class Context:
     """The API's objects, the state folder and the inventory of one control plane."""
@@ -21,3 +35,4 @@ class Context:
     state: State
     inventory: Inventory
     namespace: str = CONTROLLER_NAMESPACE
+    guests: Guests = NO_GUESTS

@@ -15,8 +15,9 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
 from ansible_collections.vmshift.mtv.controlplane.apiserver.auth import Tokens
 from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Registry
 from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Store
-from ansible_collections.vmshift.mtv.controlplane.cluster import pod_ports, pods
-from ansible_collections.vmshift.mtv.controlplane.context import Context
+from ansible_collections.vmshift.mtv.controlplane.cluster import pod_ports, pods, processes
+from ansible_collections.vmshift.mtv.controlplane.cluster.kubevirt.subresources import Subresources
+from ansible_collections.vmshift.mtv.controlplane.context import NO_GUESTS, Context, Guests
 from ansible_collections.vmshift.mtv.controlplane.controllers.admission import webhooks
 from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Manager
 from ansible_collections.vmshift.mtv.controlplane.inventory.cache import Inventory
@@ -30,11 +31,11 @@ log = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 
 
-async def serve(state: State, port: int = 0, inventory_port: int = 0) -> None:
+async def serve(state: State, port: int = 0, inventory_port: int = 0, guests: Guests = NO_GUESTS) -> None:
     """Serve until SIGTERM or SIGINT. Ports of 0 mean those of the last time, so that a kubeconfig stays true, or free ones."""
     with held(state):
         with explained(state):
-            plane = ControlPlane(state)
+            plane = ControlPlane(state, guests)
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -50,19 +51,20 @@ async def serve(state: State, port: int = 0, inventory_port: int = 0) -> None:
                 work.result()  # a controller loop only ends by breaking
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
+            await asyncio.to_thread(processes.stop_guests, state)
 
 
 class ControlPlane:
     """The parts of one control plane, put together."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, guests: Guests = NO_GUESTS) -> None:
         self.state = state
         self.pki = pki.ensure_pki(state)
         self.store = Store(state.store)
         self.api = Api(self.store, Registry())
         self.tokens = Tokens(self.api, state)
         self.inventory = Inventory(self.api)
-        self.context = Context(self.api, state, self.inventory)
+        self.context = Context(self.api, state, self.inventory, guests=guests)
         self.api.admission.extend(webhooks(self.context))
         self._runners: list[web.AppRunner] = []
 
@@ -85,6 +87,7 @@ class ControlPlane:
             pod_log=lambda pod, container: pods.log_path(self.state, pod, container),
             service_proxy={"forklift-inventory": proxy_handler(self.inventory, self.tokens, self.api)},
             pod_port=lambda pod, port, path: pod_ports.answer(self.state, pod, port, path),
+            aggregated=[Subresources(self.context)],
         )
         port = await self._open(app, port, last.get("server", 0))
         inventory_app = build_inventory_app(self.inventory, self.tokens, self.api)
@@ -100,6 +103,8 @@ class ControlPlane:
                 "inventory": f"https://{HOST}:{inventory_port}",
                 "kubeconfig": str(self.state.kubeconfig),
                 "version": VERSION,
+                "run_vms": self.context.guests.run,
+                "guest_network": self.context.guests.network,
             },
         )
         log.info("serving %s", server)

@@ -26,14 +26,20 @@ MODULES = (
     "virtio virtio_ring virtio_pci virtio_blk virtio_scsi virtio_net virtio_console virtio_rng virtio_balloon "
     "scsi_mod sd_mod libata ata_piix ata_generic vmw_pvscsi vmxnet3"
 ).split()
+CONVERTED = ("virtio_pci", "virtio_blk", "virtio_scsi", "virtio_net")  # what a conversion names to the initramfs
 PACKAGES = {"dpkg": "1.21.22", "initramfs-tools": "0.142"}
 NOT_FROM_BUSYBOX = {"dpkg", "dpkg-deb", "rpm", "rpm2cpio"}
 
 
-def build(image: Path, work: Path, *, hostname: str = "lab-guest") -> str:
-    """Write the guest's root disk to `image` (raw, bootable). Returns the text planted in /root/payload."""
+def build(image: Path, work: Path, *, hostname: str = "lab-guest", hardware: str = "vmware") -> str:
+    """Write the guest's root disk to `image` (raw, bootable). Returns the text planted in /root/payload.
+
+    `hardware`: what it boots on: "vmware"; or "virtio" too, as after a conversion.
+    """
     root = work / "root"
     shutil.copytree(OVERLAY, root, symlinks=True)
+    if hardware == "virtio":
+        (root / "etc/initramfs-tools/modules").write_text("".join(f"{module}\n" for module in CONVERTED))
     for folder in FOLDERS:
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "etc/hostname").write_text(f"{hostname}\n")

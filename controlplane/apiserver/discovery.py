@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import platform
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Kind, Registry
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.apiserver.endpoints import Aggregated
 
 Object = dict[str, Any]
 
@@ -40,10 +44,20 @@ def versions(address: str) -> Object:
     return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": addresses}
 
 
-def groups(registry: Registry) -> Object:
+def groups(registry: Registry, aggregated: Iterable[Aggregated] = ()) -> Object:
     """/apis"""
     names = dict.fromkeys(kind.group for kind in registry.all() if kind.group)
-    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(registry, name) for name in names]}
+    listed = [*(_group(registry, name) for name in names), *(_described(api.group, api.versions) for api in aggregated)]
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": listed}
+
+
+def aggregated(api: Aggregated, rest: list[str]) -> Object | None:
+    """/apis/GROUP and, with its version in `rest`, /apis/GROUP/VERSION"""
+    if not rest:
+        return {"kind": "APIGroup", "apiVersion": "v1", **_described(api.group, api.versions)}
+    if rest[0] not in api.versions:
+        return None
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": f"{api.group}/{rest[0]}", "resources": api.resources()}
 
 
 def group(registry: Registry, name: str) -> Object | None:
@@ -63,7 +77,10 @@ def resources(registry: Registry, group: str, version: str) -> Object | None:
 
 
 def _group(registry: Registry, name: str) -> Object:
-    versions = dict.fromkeys(kind.version for kind in registry.all() if kind.group == name)
+    return _described(name, dict.fromkeys(kind.version for kind in registry.all() if kind.group == name))
+
+
+def _described(name: str, versions: Iterable[str]) -> Object:
     listed = [{"groupVersion": f"{name}/{version}", "version": version} for version in versions]
     return {"name": name, "versions": listed, "preferredVersion": listed[0]}
 

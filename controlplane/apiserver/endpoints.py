@@ -7,7 +7,7 @@ import binascii
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -31,6 +31,25 @@ _PROPAGATIONS = ("Background", "Foreground", "Orphan")
 _ORPHANED_BY_DEFAULT = "jobs.batch"
 
 
+class Aggregated(Protocol):
+    """An API group that something beside the objects answers for, as aggregated API servers do in a cluster."""
+
+    @property
+    def group(self) -> str: ...
+
+    @property
+    def versions(self) -> tuple[str, ...]: ...
+
+    def resources(self) -> list[Object]:
+        """As discovery lists them."""
+
+    def access(self, method: str, plural: str, subresource: str) -> tuple[str, str] | None:
+        """(verb, resource) of a request, for authorization; None when there is nothing of the kind. Raises ApiError 405."""
+
+    def answer(self, method: str, plural: str, subresource: str, namespace: str, name: str, body: Object) -> Object | None:
+        """None is an empty answer (202). Raises ApiError."""
+
+
 @dataclass(frozen=True)
 class Parts:
     """What the endpoints work with."""
@@ -41,6 +60,7 @@ class Parts:
     pod_log: pod_logs.PodLog
     service_proxy: Mapping[str, ServiceHandler]
     pod_port: PodPort
+    aggregated: Mapping[str, Aggregated] = field(default_factory=dict)  # by group
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -12,7 +12,7 @@ from aiohttp import web
 from ansible_collections.vmshift.mtv.controlplane.apiserver import discovery, endpoints, incoming, openapi
 from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
 from ansible_collections.vmshift.mtv.controlplane.apiserver.auth import Tokens
-from ansible_collections.vmshift.mtv.controlplane.apiserver.endpoints import Call, Parts, PodPort, ServiceHandler
+from ansible_collections.vmshift.mtv.controlplane.apiserver.endpoints import Aggregated, Call, Parts, PodPort, ServiceHandler
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.apiserver.pki import Pki
 from ansible_collections.vmshift.mtv.controlplane.apiserver.pod_logs import PodLog
@@ -38,12 +38,15 @@ def build_app(
     pod_log: PodLog,
     service_proxy: Mapping[str, ServiceHandler] | None = None,
     pod_port: PodPort = lambda _pod, _port, _path: None,
+    aggregated: Iterable[Aggregated] = (),
 ) -> web.Application:
     """The whole API as an application.
 
-    `pod_log` finds the log file of a container, `service_proxy` what is behind Services, `pod_port` what pods answer on their ports.
+    `pod_log` finds the log file of a container, `service_proxy` what is behind Services, `pod_port` what pods answer on their ports;
+    `aggregated` answer for groups of their own.
     """
-    server = _Server(Parts(api, tokens, Wakeups(api.store), pod_log, service_proxy or {}, pod_port))
+    groups = {each.group: each for each in aggregated}
+    server = _Server(Parts(api, tokens, Wakeups(api.store), pod_log, service_proxy or {}, pod_port, groups))
     app = web.Application(middlewares=[_refusals_as_status], client_max_size=_LARGEST_BODY)
     app.router.add_route("*", "/{path:.*}", server.handle)
     return app
@@ -91,12 +94,33 @@ class _Server:
             found = self._described(request, path)
             if found is not None:
                 return found
+        parts = path.strip("/").split("/")
+        if parts[0] == "apis" and len(parts) > 1 and parts[1] in self._parts.aggregated:
+            return await self._aggregated(self._parts.aggregated[parts[1]], user, parts[2:], request)
         target = incoming.target(self._parts.api.registry, path)
         endpoint = endpoints.endpoint(target, request.method) if target else None
         if target is None or endpoint is None:
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
         self._authorize(user, target, request)
         return await endpoint(Call(request, self._parts, target, user))
+
+    async def _aggregated(self, api: Aggregated, user: User, parts: list[str], request: web.Request) -> web.Response:
+        """…/VERSION/namespaces/NAMESPACE/PLURAL/NAME/SUBRESOURCE"""
+        found = (
+            api.access(request.method, parts[3], parts[5])
+            if len(parts) == 6 and parts[0] in api.versions and parts[1] == "namespaces"
+            else None
+        )
+        if found is None:
+            raise ApiError(404, "NotFound", "the server could not find the requested resource")
+        (verb, resource), (namespace, plural, name, subresource) = found, parts[2:]
+        if not self._parts.tokens.authorize(user, verb, api.group, resource, namespace, name):
+            told = f'User "{user.name}" cannot {verb} resource "{resource}" in API group "{api.group}" in the namespace "{namespace}"'
+            details = {"name": name, "group": api.group, "kind": plural}
+            raise ApiError(403, "Forbidden", f'{plural}.{api.group} "{name}" is forbidden: {told}', details)
+        sent = await incoming.body(request) if request.can_read_body else {}
+        answer = api.answer(request.method, plural, subresource, namespace, name, sent if isinstance(sent, dict) else {})
+        return web.Response(status=202) if answer is None else _json(answer)
 
     def _described(self, request: web.Request, path: str) -> web.Response | None:
         """Discovery and OpenAPI documents."""
@@ -106,7 +130,9 @@ class _Server:
         if path == "/api":
             document = discovery.versions(request.host)
         elif path == "/apis":
-            document = discovery.groups(registry)
+            document = discovery.groups(registry, self._parts.aggregated.values())
+        elif parts[0] == "apis" and len(parts) in (2, 3) and parts[1] in self._parts.aggregated:
+            document = discovery.aggregated(self._parts.aggregated[parts[1]], parts[2:])
         elif parts[0] == "apis" and len(parts) == 2:
             document = discovery.group(registry, parts[1])
         elif parts[0] == "apis" and len(parts) == 3:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from ansible_collections.vmshift.mtv.controlplane.cluster import storage
 from ansible_collections.vmshift.mtv.controlplane.cluster.datavolumes import DataVolumeReconciler, StorageProfileReconciler
 from ansible_collections.vmshift.mtv.controlplane.cluster.jobs import JobReconciler
+from ansible_collections.vmshift.mtv.controlplane.cluster.kubevirt.instances import VirtualMachineInstanceReconciler
+from ansible_collections.vmshift.mtv.controlplane.cluster.kubevirt.machines import VirtualMachineReconciler
 from ansible_collections.vmshift.mtv.controlplane.cluster.pods import PodReconciler
 from ansible_collections.vmshift.mtv.controlplane.cluster.storage import ClaimReconciler
-from ansible_collections.vmshift.mtv.controlplane.cluster.virtualmachines import VirtualMachineReconciler
 from ansible_collections.vmshift.mtv.controlplane.cluster.volumes import VolumeReconciler
 
 if TYPE_CHECKING:
@@ -28,4 +29,5 @@ def reconcilers(context: Context) -> list[Reconciler]:
         PodReconciler(context),
         JobReconciler(context),
         VirtualMachineReconciler(context),
+        VirtualMachineInstanceReconciler(context),
     ]

@@ -13,9 +13,11 @@ VIRT_V2V_IMAGE = "vmshift.local/virt-v2v:latest"
 VIRT_V2V_XFS_IMAGE = "vmshift.local/virt-v2v-xfs:latest"  # for old XFS file systems, which the tools of this machine read as well
 IMPORTER_IMAGE = "vmshift.local/importer:latest"
 CONSUMER_IMAGE = "vmshift.local/volume-consumer:latest"
+LAUNCHER_IMAGE = "vmshift.local/virt-launcher:latest"
 
 _CONVERSION = "ansible_collections.vmshift.mtv.controlplane.datapath.conversion"
 _IMPORTER = "ansible_collections.vmshift.mtv.controlplane.datapath.importer"
+_LAUNCHER = "ansible_collections.vmshift.mtv.controlplane.datapath.guest.launcher"
 
 Container = dict[str, Any]
 
@@ -35,6 +37,7 @@ IMAGES: dict[str, Callable[[Container], list[str]]] = {
     VIRT_V2V_IMAGE: _virt_v2v,
     VIRT_V2V_XFS_IMAGE: _virt_v2v,
     IMPORTER_IMAGE: lambda _container: [sys.executable, "-m", _IMPORTER],
+    LAUNCHER_IMAGE: lambda _container: [sys.executable, "-m", _LAUNCHER],
     CONSUMER_IMAGE: lambda _container: ["true"],  # it is there to have volumes bound, not to do anything
 }
 

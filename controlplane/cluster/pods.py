@@ -3,7 +3,8 @@
 A pod waits until all its claims are bound, then its container's image says which program runs (images.py). The program outlives
 the control plane and is found again (processes.py). One that fails is started again where restartPolicy says so, after pauses that grow.
 Pods have one container, beside one that brings VMware's disk library, which has no process; its root is this machine's, so a program
-translates the paths of its mounts (datapath/mounts.py).
+translates the paths of its mounts (datapath/mounts.py). The work of sidecars (init containers that are always restarted) is done by
+the program, too, which writes their logs under their names.
 """
 
 from __future__ import annotations
@@ -50,12 +51,17 @@ _GRACE = 30.0  # seconds, where the pod says nothing
 _LONGEST_MESSAGE = 4096  # bytes of a termination message
 _LAST_LOG = 2048
 _LEFTOVERS: Key = ("", "")  # the key under which folders of deleted pods are cleared
+#: On a pod: seconds until it is killed, in place of its terminationGracePeriodSeconds.
+GRACE_ANNOTATION = "local.vmshift.io/grace"
 
 
 def log_path(state: State, pod: Object, container: str | None) -> Path | None:
     """The log file of a pod's container; None while there is none."""
-    path = state.pod(pod["metadata"]["uid"]) / LOG_FILE
-    return path if container in (None, pod["spec"]["containers"][0]["name"]) and path.exists() else None
+    sidecar = container in [sidecar["name"] for sidecar in podstatus.sidecars(pod)]
+    if not sidecar and container not in (None, pod["spec"]["containers"][0]["name"]):
+        return None
+    path = state.pod(pod["metadata"]["uid"]) / (container if sidecar and container else LOG_FILE)
+    return path if path.exists() else None
 
 
 def conversion_progress(state: State, uid: str) -> Object | None:
@@ -93,6 +99,8 @@ class PodReconciler(Reconciler):
         self._api, self._state = context.api, context.state
         self._watched: set[str] = set()  # uids whose supervisor's end wakes this reconciler
         self._clearing: dict[str, asyncio.Task[None]] = {}  # by uid
+        # By uid, pods that finalizers keep while their process ends: that, and the seconds it has for it.
+        self._ending: dict[str, tuple[asyncio.Task[None], float]] = {}
 
     def triggers(self) -> Mapping[str, Callable[[Object], Iterable[Key]]]:
         # The node is there from the start on, and so is looked at once: for folders of pods deleted while nobody was running.
@@ -109,9 +117,9 @@ class PodReconciler(Reconciler):
             return None
         folder = self._folder(pod)
         found = processes.look(folder)
-        if "deletionTimestamp" in pod["metadata"] and isinstance(found, Running):  # a finalizer keeps the object
-            await processes.stop(folder, _grace(pod))
-            found = processes.look(folder)
+        if "deletionTimestamp" in pod["metadata"] and not isinstance(found, Ended | Lost):  # a finalizer keeps the object
+            self._take_down(pod, found)
+            return None
         if isinstance(found, Running):
             return await self._observe(pod, found)
         if isinstance(found, Lost):
@@ -122,9 +130,30 @@ class PodReconciler(Reconciler):
             self._end(pod, found)
         elif isinstance(found, Lost):
             self._write(pod, podstatus.failed(pod, "Lost", LOST))
-        elif "deletionTimestamp" not in pod["metadata"]:
+        else:
             return await self._start(pod)
         return None
+
+    def _take_down(self, pod: Object, running: Running | None) -> None:
+        """End the process of a pod that is deleted; nobody has to wait for that. It is looked at again when that is done."""
+        uid, grace = pod["metadata"]["uid"], _grace(pod)
+        if running is None:
+            self._write(pod, podstatus.failed(pod, "Terminated", "the pod was deleted before its container started"))
+            return
+        before = self._ending.get(uid)
+        if before and before[1] <= grace:
+            return
+        if before:  # it has less time now
+            before[0].cancel()
+        stopping = asyncio.create_task(processes.stop(self._folder(pod), grace))
+        self._ending[uid] = stopping, grace
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if self._ending.get(uid, (None,))[0] is task:
+                del self._ending[uid]
+                self.enqueue(key_of(pod))
+
+        stopping.add_done_callback(ended)
 
     # Starting
 
@@ -171,7 +200,8 @@ class PodReconciler(Reconciler):
 
     async def _launch(self, pod: Object) -> None:
         """Raises UnknownImage, Unconfigured, LaunchFailed, OSError."""
-        before = [container for container in pod["spec"].get("initContainers") or () if container["name"] != images.VDDK_CONTAINER]
+        beside = [images.VDDK_CONTAINER, *(sidecar["name"] for sidecar in podstatus.sidecars(pod))]
+        before = [container for container in pod["spec"].get("initContainers") or () if container["name"] not in beside]
         containers = [*before, *pod["spec"]["containers"]]
         if len(containers) != 1:
             raise Unconfigured(f"this control plane runs pods of one container; this one has {len(containers)}, init containers included")
@@ -315,4 +345,5 @@ def _waits(pod: Object, failures: int) -> bool:
 
 
 def _grace(pod: Object) -> float:
-    return float(pod["spec"].get("terminationGracePeriodSeconds", _GRACE))
+    asked = (pod["metadata"].get("annotations") or {}).get(GRACE_ANNOTATION)
+    return float(asked or pod["spec"].get("terminationGracePeriodSeconds", _GRACE))

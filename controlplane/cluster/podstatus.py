@@ -15,6 +15,11 @@ _PLACED = ("PodScheduled", "Initialized")
 _READY = ("Ready", "ContainersReady")
 
 
+def sidecars(pod: Object) -> list[Object]:
+    """Its init containers that run beside its main one."""
+    return [container for container in pod["spec"].get("initContainers") or () if container.get("restartPolicy") == "Always"]
+
+
 def unschedulable(pod: Object, message: str) -> Object:
     return _status(pod, "Pending", {"PodScheduled": ("False", "Unschedulable", message)})
 
@@ -79,20 +84,25 @@ def _status(pod: Object, phase: str, conditions: dict[str, tuple[str, str, str]]
 
 def _placed(status: Object, pod: Object, state: Object, ready: bool = False) -> Object:
     """Add what is known of a pod that has a node, and the state of its container."""
-    container = pod["spec"]["containers"][0]
     before = next(iter(_containers(pod)), {})
-    entry = {
+    main = {**_entry(pod["spec"]["containers"][0], state, ready), "restartCount": before.get("restartCount", 0)}
+    main["lastState"] = before.get("lastState", {})
+    beside = {"initContainerStatuses": [_entry(container, state, ready) for container in sidecars(pod)]} if sidecars(pod) else {}
+    address = {"hostIP": ADDRESS, "podIP": ADDRESS, "podIPs": [{"ip": ADDRESS}]}
+    return {"startTime": now(), **status, **address, **beside, "containerStatuses": [main]}
+
+
+def _entry(container: Object, state: Object, ready: bool) -> Object:
+    return {
         "name": container["name"],
         "image": container.get("image", ""),
         "imageID": "" if "waiting" in state else container.get("image", ""),
         "ready": ready,
         "started": ready,
-        "restartCount": before.get("restartCount", 0),
-        "lastState": before.get("lastState", {}),
+        "restartCount": 0,
+        "lastState": {},
         "state": state,
     }
-    address = {"hostIP": ADDRESS, "podIP": ADDRESS, "podIPs": [{"ip": ADDRESS}]}
-    return {"startTime": now(), **status, **address, "containerStatuses": [entry]}
 
 
 def _done(types: tuple[str, ...]) -> dict[str, tuple[str, str, str]]:

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.vmshift.mtv.controlplane.cluster import supervisor
+from ansible_collections.vmshift.mtv.controlplane.datapath.guest import report as guest_report
+from ansible_collections.vmshift.mtv.controlplane.state import State
 
 log = logging.getLogger(__name__)
 
 PAST = "exit-"  # and a number: how earlier processes of the pod have ended
-_SLACK = 15.0  # seconds that a supervisor may need beyond the grace of its program
+GUEST_SECONDS = 20.0  # for guests to shut down when the control plane ends
+_SLACK = 15.0  # seconds that a supervisor may need to end its program for sure
 
 
 @dataclass(frozen=True)
@@ -109,27 +112,39 @@ async def stop(folder: Path, grace: float) -> None:
     """End all processes of a pod: its program is asked first and killed after `grace` seconds."""
     record = _read(folder / supervisor.PROCESS_FILE)
     if record and _alive(record):
-        _send(record, signal.SIGTERM)
-        until = time.monotonic() + grace + _SLACK
-        while _alive(record) and time.monotonic() < until:
-            await asyncio.sleep(0.02)
+        for number, patience in ((signal.SIGTERM, grace), (signal.SIGALRM, _SLACK)):
+            _send(record, number)
+            until = time.monotonic() + patience
+            while _alive(record) and time.monotonic() < until:
+                await asyncio.sleep(0.02)
     # Nothing is left unless the supervisor was killed, or was just about to start.
     stuck = await asyncio.to_thread(supervisor.end_processes, folder)
     if stuck:
         log.warning("processes of %s cannot be killed: %s", folder, stuck)
 
 
-def stop_all(pods: Path, grace: float = 5.0) -> None:
-    """End the processes of all pods with folders in `pods`: before a state folder is removed. Not for the event loop."""
-    folders = [folder for folder in pods.iterdir() if folder.is_dir()] if pods.is_dir() else []
+def stop_all(pods: Path, grace: float = 5.0, *, only: str = "") -> int:
+    """End the processes of all pods with folders in `pods`: before a state folder is removed. Not for the event loop.
+
+    `only`: of the pods in whose folder there is a file of that name. Returns how many ran.
+    """
+    folders = [folder for folder in pods.iterdir() if folder.is_dir() and (folder / only).exists()] if pods.is_dir() else []
     records = [record for folder in folders if (record := _read(folder / supervisor.PROCESS_FILE)) and _alive(record)]
-    for record in records:
-        _send(record, signal.SIGTERM)
-    until = time.monotonic() + grace
-    while any(map(_alive, records)) and time.monotonic() < until:
-        time.sleep(0.02)
-    for folder in folders:
+    for number, patience in ((signal.SIGTERM, grace), (signal.SIGALRM, 2.0)):
+        for record in records:
+            _send(record, number)
+        until = time.monotonic() + patience
+        while any(map(_alive, records)) and time.monotonic() < until:
+            time.sleep(0.02)
+    left = [folder for folder in folders if supervisor.processes_of(folder)]
+    for folder in left:
         supervisor.end_processes(folder)
+    return len(records) + len(left)
+
+
+def stop_guests(state: State) -> int:
+    """Shut down the guests that run: they end with their cluster, while conversions go on. Not for the event loop. Returns how many ran."""
+    return stop_all(state.pods, GUEST_SECONDS, only=guest_report.FILE_NAME)
 
 
 def _alive(record: dict[str, Any]) -> bool:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.vmshift.mtv.controlplane.cluster import quantity, volumes
+from ansible_collections.vmshift.mtv.controlplane import quantity
+from ansible_collections.vmshift.mtv.controlplane.cluster import volumes
 from ansible_collections.vmshift.mtv.controlplane.cluster.mounts import claims_of
 from ansible_collections.vmshift.mtv.controlplane.cluster.podstatus import ENDED
 from ansible_collections.vmshift.mtv.controlplane.cluster.volumes import DRIVER

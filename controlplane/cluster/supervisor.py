@@ -7,8 +7,8 @@ Started as a program of its own from the standard library only. In FOLDER it kee
     exit.json       {"exitCode", "signal", "startedAt", "finishedAt", "message"}: written once, when everything has ended
     log             output of the program
 
-SIGTERM ends the program: first politely, after GRACE seconds for sure. All processes of the pod end with the program; they are
-known by the variable VMSHIFT_POD_DIR in their environment, whatever sessions they have made for themselves.
+SIGTERM ends the program: first politely, after GRACE seconds for sure; SIGALRM at once. All processes of the pod end with the
+program; they are known by the variable VMSHIFT_POD_DIR in their environment, whatever sessions they have made for themselves.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.vmshift.mtv.controlplane.cluster import quantity
+from ansible_collections.vmshift.mtv.controlplane import quantity
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import now
 from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Reconciler
 

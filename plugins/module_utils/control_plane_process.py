@@ -80,23 +80,12 @@ def serving(folder: Path) -> dict[str, Any] | None:
     return endpoints
 
 
-def start(here: Installation, port: int, inventory_port: int, timeout: float) -> dict[str, Any]:
+def start(here: Installation, arguments: list[str], timeout: float) -> dict[str, Any]:
     """Start the control plane, or wait for one that someone else is starting; returns its endpoints. Raises Failure."""
     log = here.folder / "run" / "controlplane.log"
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     begin = log.stat().st_size if log.exists() else 0
-    command = [
-        here.python,
-        "-m",
-        PACKAGE,
-        "serve",
-        "--state",
-        str(here.folder),
-        "--port",
-        str(port),
-        "--inventory-port",
-        str(inventory_port),
-    ]
+    command = [here.python, "-m", PACKAGE, "serve", "--state", str(here.folder), *arguments]
     process = None
     if here.holder is None:
         with log.open("ab") as out:
@@ -128,6 +117,24 @@ def start(here: Installation, port: int, inventory_port: int, timeout: float) ->
 def stop(here: Installation, timeout: float) -> None:
     """End the control plane that holds the folder. Raises Failure."""
     _run(here, ["-m", PACKAGE, "stop", "--state", str(here.folder), "--timeout", str(timeout)], timeout + 30)
+
+
+def guests_run(folder: Path) -> bool:
+    """A pod with a guest has a supervisor that is alive."""
+    for told in folder.glob("pods/*/guest.json"):
+        try:
+            process = json.loads((told.parent / "process.json").read_text())
+            fields = Path(f"/proc/{process['pid']}/stat").read_text().rpartition(")")[2].split()
+        except (OSError, ValueError, KeyError):
+            continue
+        if fields[0] not in "ZX" and int(fields[19]) == process["started"]:
+            return True
+    return False
+
+
+def stop_guests(here: Installation, timeout: float) -> None:
+    """Shut down what a control plane that was killed has left running. Raises Failure."""
+    _run(here, ["-m", PACKAGE, "stop", "--state", str(here.folder), "--timeout", str(timeout)], timeout + 60)
 
 
 def stop_pods(here: Installation, timeout: float) -> None:

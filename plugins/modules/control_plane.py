@@ -18,9 +18,10 @@ description:
 options:
   state:
     description:
-      - V(started) starts the control plane unless it runs. One of another version of the collection, or with other ports than
-        those given, is restarted.
-      - V(stopped) ends it and keeps its folder. Conversions that run go on and are picked up by the next start.
+      - V(started) starts the control plane unless it runs. One of another version of the collection, or with another port,
+        O(run_vms) or O(guest_network) than given, is restarted.
+      - V(stopped) ends it and keeps its folder. Conversions that run go on and are picked up by the next start; guests are shut down, and
+        started again by the next start with O(run_vms) if they are to run.
       - V(absent) ends it and what it runs, and removes the folder with all volumes in it.
     type: str
     choices: [started, stopped, absent]
@@ -37,6 +38,20 @@ options:
     description: Port of the Inventory service on 127.0.0.1. V(0) takes the port of the last time, or a free one.
     type: int
     default: 0
+  run_vms:
+    description:
+      - Start migrated VMs in QEMU, with the hardware of their C(VirtualMachine) on the disks of their claims, so that they can be looked at
+        and post-migration hooks find them running. They are emulated where hardware acceleration is not real.
+      - V(false) never starts a guest. When it is not given, a control plane that runs is left as it is, and a new one starts none.
+    type: bool
+  guest_network:
+    description:
+      - What guests reach from the network they are in. V(isolated) is nothing, so that a copy of a server that is only rehearsed does not
+        talk to its neighbours; V(nat) is what this machine reaches. In both, this machine reaches a guest's SSH port, see the annotation
+        C(guest.vmshift.io/ssh) of the C(VirtualMachineInstance).
+      - When it is not given, a control plane that runs is left as it is, and a new one takes V(isolated).
+    type: str
+    choices: [isolated, nat]
   python:
     description:
       - The Python (3.11 or newer) to run it with. It needs the packages that C(requirements.txt) of the collection names.
@@ -76,6 +91,11 @@ EXAMPLES = r"""
     kubeconfig: "{{ control_plane.kubeconfig }}"
     namespace: konveyor-forklift
 
+- name: Start one that also starts what it migrates
+  vmshift.mtv.control_plane:
+    state_dir: /var/tmp/rehearsal
+    run_vms: true
+
 - name: End it, keep its folder
   vmshift.mtv.control_plane:
     state: stopped
@@ -107,6 +127,11 @@ pid:
   returned: when O(state=started)
   type: int
   sample: 4711
+run_vms:
+  description: Whether it starts guests.
+  returned: when O(state=started)
+  type: bool
+  sample: false
 version:
   description: Version of the collection that serves.
   returned: when O(state=started)
@@ -129,10 +154,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vmshift.mtv.plugins.module_utils.control_plane_process import (
     Failure,
     Installation,
+    guests_run,
     inspect,
     serving,
     start,
     stop,
+    stop_guests,
     stop_pods,
 )
 
@@ -150,11 +177,19 @@ OWN_ENTRIES = (
 )
 
 
-def reusable(endpoints: dict[str, Any], version: str, port: int, inventory_port: int) -> bool:
+def reusable(endpoints: dict[str, Any], version: str, params: dict[str, Any]) -> bool:
     """The control plane behind `endpoints` (what endpoints.json says) is the one that was asked for."""
-    wanted = {"server": port, "inventory": inventory_port}
+    wanted = {"server": params["port"], "inventory": params["inventory_port"]}
     ports_fit = all(not want or str(endpoints.get(which, "")).endswith(f":{want}") for which, want in wanted.items())
-    return endpoints.get("version") == version and ports_fit
+    guests_fit = all(params[name] is None or params[name] == endpoints.get(name) for name in ("run_vms", "guest_network"))
+    return endpoints.get("version") == version and ports_fit and guests_fit
+
+
+def arguments_of(params: dict[str, Any]) -> list[str]:
+    """Arguments of `serve` for what the task asks for."""
+    arguments = ["--port", str(params["port"]), "--inventory-port", str(params["inventory_port"])]
+    arguments += ["--run-vms"] if params["run_vms"] else []
+    return arguments + (["--guest-network", params["guest_network"]] if params["guest_network"] else [])
 
 
 def foreign_entries(names: list[str]) -> list[str]:
@@ -174,24 +209,29 @@ def refuse_foreign(folder: Path) -> None:
 
 def ensure_started(here: Installation, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     endpoints = serving(here.folder)
-    fits = endpoints is not None and reusable(endpoints, here.version, params["port"], params["inventory_port"])
+    fits = endpoints is not None and reusable(endpoints, here.version, params)
     if not fits and not check_mode:
         if endpoints:
             stop(here, params["wait_timeout"])
             here = here._replace(holder=None)
-        endpoints = start(here, params["port"], params["inventory_port"], params["wait_timeout"])
+        endpoints = start(here, arguments_of(params), params["wait_timeout"])
     result: dict[str, Any] = {"kubeconfig": str(here.folder / "kubeconfig"), "log": str(here.folder / "run" / "controlplane.log")}
     if endpoints:
         result.update(
-            endpoints={which: endpoints[which] for which in ("server", "inventory")}, pid=endpoints["pid"], version=endpoints["version"]
+            endpoints={which: endpoints[which] for which in ("server", "inventory")},
+            **{name: endpoints[name] for name in ("pid", "version", "run_vms")},
         )
     return {"changed": not fits, **result}
 
 
 def ensure_stopped(here: Installation, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    if here.holder is not None and not check_mode:
-        stop(here, params["wait_timeout"])
-    return {"changed": here.holder is not None}
+    left = here.holder is None and guests_run(here.folder)  # of a control plane that was killed
+    if not check_mode:
+        if here.holder is not None:
+            stop(here, params["wait_timeout"])
+        elif left:
+            stop_guests(here, params["wait_timeout"])
+    return {"changed": here.holder is not None or left}
 
 
 def ensure_absent(here: Installation, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -221,6 +261,8 @@ def main() -> None:
             "state_dir": {"type": "path", "default": "~/.local/share/vmshift-mtv"},
             "port": {"type": "int", "default": 0},
             "inventory_port": {"type": "int", "default": 0},
+            "run_vms": {"type": "bool"},
+            "guest_network": {"type": "str", "choices": ["isolated", "nat"]},
             "python": {"type": "path"},
             "collections_path": {"type": "path"},
             "wait_timeout": {"type": "int", "default": 60},

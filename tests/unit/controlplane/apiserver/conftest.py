@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.vmshift.mtv.controlplane.apiserver import http, pki
 from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
 from ansible_collections.vmshift.mtv.controlplane.apiserver.auth import Tokens
+from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Kind, Registry
 from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Store
 from ansible_collections.vmshift.mtv.controlplane.state import State
@@ -111,6 +112,27 @@ def widgets(api: Api) -> Kind:
     return kind
 
 
+class Switches:
+    """A group that something beside the objects answers for: switches of widgets."""
+
+    group, versions = "switches.try.example.com", ("v1",)
+
+    def resources(self) -> list[Object]:
+        return [{"name": "widgets/press", "singularName": "", "namespaced": True, "kind": "Widget", "verbs": ["update"]}]
+
+    def access(self, method: str, plural: str, subresource: str) -> tuple[str, str] | None:
+        if (plural, subresource) != ("widgets", "press"):
+            return None
+        if method not in ("GET", "PUT"):
+            raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+        return ("get" if method == "GET" else "update"), "widgets/press"
+
+    def answer(self, method: str, plural: str, subresource: str, namespace: str, name: str, body: Object) -> Object | None:
+        if name == "broken":
+            raise ApiError(409, "Conflict", "it is broken")
+        return {"of": f"{namespace}/{name}"} if method == "GET" or body.get("tell") else None
+
+
 class Client:
     """Speaks JSON with the server under test."""
 
@@ -176,6 +198,7 @@ async def client(served: Served) -> AsyncIterator[Client]:
         pod_log=lambda pod, container: served.state.pod(pod["metadata"]["uid"]) / f"{container}.log",
         service_proxy={"forklift-inventory": inventory},
         pod_port=lambda pod, port, path: f"{pod['metadata']['name']} says {path}" if port == 2112 else None,
+        aggregated=[Switches()],
     )
     runner, port = await http.start(app, certificates, "127.0.0.1", 0)
     trust = ssl.create_default_context(cafile=str(certificates.ca_cert_path))

@@ -17,7 +17,7 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
 from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Registry
 from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Store
 from ansible_collections.vmshift.mtv.controlplane.cluster import images, processes, storage
-from ansible_collections.vmshift.mtv.controlplane.context import Context
+from ansible_collections.vmshift.mtv.controlplane.context import NO_GUESTS, Context, Guests
 from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Manager
 from ansible_collections.vmshift.mtv.controlplane.state import State
 
@@ -30,8 +30,9 @@ SHELL = "test/sh"  # runs its container's first argument as a shell script
 class Cluster:
     """`run()` starts the controllers; `restart()` ends them and begins anew from what is on disk."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, guests: Guests = NO_GUESTS) -> None:
         self.state = State(folder)
+        self.guests = guests
         self.state.prepare()
         self._task: asyncio.Task[None] | None = None
         self._names = itertools.count()
@@ -47,7 +48,7 @@ class Cluster:
     def _open(self) -> None:
         self.store = Store(self.state.store)
         self.api = Api(self.store, Registry())
-        self.context = Context(self.api, self.state, None)  # type: ignore[arg-type]
+        self.context = Context(self.api, self.state, None, guests=self.guests)  # type: ignore[arg-type]
 
     def run(self) -> Cluster:
         self._task = asyncio.create_task(Manager(self.api, stand_ins.reconcilers(self.context)).run())

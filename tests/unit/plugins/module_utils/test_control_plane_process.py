@@ -74,4 +74,4 @@ def test_a_control_plane_that_ends_while_starting_is_reported_with_its_log(tmp_p
     python = python_that(tmp_path, "echo 'no space left' >&2; exit 3")
     here = Installation(python, COLLECTIONS, tmp_path / "state", "0.1.0", None)
     with pytest.raises(Failure, match="ended with code 3 while it was starting(.|\n)*no space left"):
-        start(here, 0, 0, 20)
+        start(here, [], 20)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.vmshift.mtv.controlplane.cluster import quantity
+from ansible_collections.vmshift.mtv.controlplane import quantity
 
 
 @pytest.mark.parametrize(
