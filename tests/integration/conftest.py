@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -11,14 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from kubernetes import client, config
 
 from ansible_collections.vmshift.mtv.controlplane import lifetime
 from ansible_collections.vmshift.mtv.controlplane.state import State
-from ansible_collections.vmshift.mtv.lab import guests
+from ansible_collections.vmshift.mtv.lab import booted, guests
 from ansible_collections.vmshift.mtv.lab.commands import LabError
 from ansible_collections.vmshift.mtv.lab.vsphere.binary import vcenter_program
 from ansible_collections.vmshift.mtv.lab.vsphere.machines import MACHINES
 from ansible_collections.vmshift.mtv.lab.vsphere.server import VSphere
+from ansible_collections.vmshift.mtv.tests.integration.guest import Guest, make_guest
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = ROOT / ".build/collections"
@@ -80,18 +83,18 @@ def plane(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         return
     export, guest = request.getfixturevalue("lab_guest")
     state = State(tmp_path_factory.mktemp("plane") / "state")
-    serve(state)
+    serve(state, "--run-vms")
     yield Plane(state.kubeconfig, "konveyor-forklift", state, export, guest)
     lifetime.stop(state)
 
 
-def serve(state: State, **variables: str) -> subprocess.Popen[bytes]:
-    """Start a control plane over `state`, with more environment variables, and wait until it serves."""
+def serve(state: State, *options: str, **variables: str) -> subprocess.Popen[bytes]:
+    """Start a control plane over `state`, with more options and environment variables, and wait until it serves."""
     state.prepare()
     (state.run / "endpoints.json").unlink(missing_ok=True)
     with (state.run / "controlplane.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", PACKAGE, "serve", "--state", str(state.root)],
+            [sys.executable, "-m", PACKAGE, "serve", "--state", str(state.root), *options],
             env={**environment(), **variables},
             stdout=log,
             stderr=log,
@@ -105,6 +108,25 @@ def serve(state: State, **variables: str) -> subprocess.Popen[bytes]:
             continue
         break
     pytest.fail(f"the control plane did not start: {(state.run / 'controlplane.log').read_text()[-3000:]}")
+
+
+@pytest.fixture(scope="session")
+def debian(plane: Plane) -> Guest:
+    """A full Debian guest that runs, with its agent and no route out; root's key is known. Nobody may switch it off for good."""
+    return _debian(plane, "lab-debian", agent=True, mac="00:50:56:8a:0a:01")
+
+
+def _debian(plane: Plane, name: str, *, agent: bool, mac: str) -> Guest:
+    if os.geteuid() != 0:
+        pytest.skip("the full Debian guest is built by mmdebstrap, which needs root")
+    assert plane.state
+    disk = booted.debian_guest(agent=agent)
+    with contextlib.suppress(client.ApiException):
+        client.CoreV1Api(config.new_client_from_config(str(plane.kubeconfig))).create_namespace({"metadata": {"name": "lab-guests"}})
+    make_guest(plane.kubeconfig, plane.state.volume, disk.copied_to, "lab-guests", name, size=disk.disk.stat().st_size, mac=mac)
+    guest = Guest(plane.kubeconfig, "lab-guests", name, disk.key)
+    guest.await_console("LAB-GUEST-UP")
+    return guest
 
 
 @pytest.fixture(scope="session")

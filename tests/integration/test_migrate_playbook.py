@@ -16,8 +16,8 @@ import pytest
 from kubernetes import client, config
 
 from ansible_collections.vmshift.mtv.controlplane.datapath.acceleration import libguestfs_environment
-from ansible_collections.vmshift.mtv.lab.boot import boot
 from ansible_collections.vmshift.mtv.lab.commands import run
+from ansible_collections.vmshift.mtv.tests.integration.guest import Guest, until
 
 pytestmark = pytest.mark.skipif("KUBECONFIG" in os.environ, reason="the OVA export lies on this machine")
 
@@ -124,12 +124,6 @@ def test_libguestfs_sees_the_planted_file_and_the_conversion(plane: Any, volumes
     assert "virtio_blk" in text
 
 
-def test_the_converted_guest_boots_on_virtio(plane: Any, volumes: list[Path]) -> None:
-    line = boot(volumes[0], "virtio")
-    assert "LAB-GUEST-UP" in line
-    assert hashlib.sha256(plane.guest.payload.encode()).hexdigest() in line
-
-
 def test_the_conversion_log_is_in_the_api(objects: client.CustomObjectsApi, migrated: Any) -> None:
     core = client.CoreV1Api(objects.api_client)
     (pod,) = core.list_namespaced_pod("whole-target", label_selector="forklift.app=virt-v2v").items
@@ -179,3 +173,16 @@ def test_a_request_that_cannot_work_makes_nothing(
     assert said in " ".join(refused.output.split())
     providers = objects.list_namespaced_custom_object(*FORKLIFT, NAMESPACE, "providers")["items"]
     assert "never-made" not in [p["metadata"]["name"] for p in providers]
+
+
+def test_the_migrated_guest_boots_as_its_virtual_machine(plane: Any, migrated: Any, objects: client.CustomObjectsApi) -> None:
+    """Last: from then on the guest writes its disks."""
+    guest = Guest(plane.kubeconfig, "whole-target", "lab-guest")
+    assert guest.machine()["status"]["printableStatus"] == "Stopped"
+    guest.switch("start")
+    line = guest.await_console("LAB-GUEST-UP")
+    assert "disks=virtio_blk" in line and "nics=virtio_net" in line
+    assert hashlib.sha256(plane.guest.payload.encode()).hexdigest() in line
+    assert guest.machine()["status"]["printableStatus"] == "Running"
+    guest.switch("stop", gracePeriod=0)
+    until(lambda: guest.machine()["status"]["printableStatus"] == "Stopped")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.vmshift.mtv.controlplane.cluster.kubevirt.launcher_pod import claims_of
 from ansible_collections.vmshift.mtv.controlplane.cluster.kubevirt.strategies import FINAL
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import now
 from ansible_collections.vmshift.mtv.controlplane.datapath.guest import qemu, report
@@ -50,7 +51,7 @@ def status(instance: Object, pod: Object | None, told: Object, problem: tuple[st
         new["memory"] = dict.fromkeys(("guestAtBoot", "guestCurrent", "guestRequested"), _mebibytes(instance))
         sockets, cores, threads = qemu.processors(instance["spec"]["domain"])
         new["currentCPUTopology"] = {"sockets": sockets, "cores": cores, "threads": threads}
-        new["volumeStatus"] = [{"name": disk["name"], "target": ""} for disk in _devices(instance).get("disks") or ()]
+        new["volumeStatus"] = volumes(instance)
     conditions = _conditions(instance, pod, told, phase, agent, problem)
     new["conditions"] = _kept(before.get("conditions") or [], conditions)
     return new
@@ -69,6 +70,20 @@ def _transitions(before: Object, phase: str) -> list[Object]:
     if phase not in [entry["phase"] for entry in entries]:
         entries.append({"phase": phase, "phaseTransitionTimestamp": now()})
     return entries
+
+
+def volumes(instance: Object) -> list[Object]:
+    """The names that disks have by their bus: vda, sda, sdb."""
+    taken = {"vd": 0, "sd": 0}
+    claims, shown = claims_of(instance), []
+    for disk in _devices(instance).get("disks") or ():
+        prefix = "vd" if qemu.bus_of(disk) == "virtio" else "sd"
+        entry: Object = {"name": disk["name"], "target": f"{prefix}{chr(ord('a') + taken[prefix])}"}
+        taken[prefix] += 1
+        if disk["name"] in claims:
+            entry["persistentVolumeClaimInfo"] = {"claimName": claims[disk["name"]]}
+        shown.append(entry)
+    return shown
 
 
 def interfaces(instance: Object, agent: Object | None) -> list[Object]:

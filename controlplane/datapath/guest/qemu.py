@@ -273,7 +273,7 @@ def _disks(spec: Object, host: Host) -> Iterator[str]:
     devices = spec["domain"].get("devices") or {}
     disks = devices.get("disks") or []
     first = None if _has_boot_order(devices) else _first_disk(disks)
-    if any(_bus(disk) == "scsi" for disk in disks):
+    if any(bus_of(disk) == "scsi" for disk in disks):
         yield from ("-device", f"virtio-scsi-pci,id=scsi{_transitional(devices)}")
     ports: Iterator[int] = iter(range(SATA_PORTS))
     for number, disk in enumerate(disks):
@@ -283,7 +283,7 @@ def _disks(spec: Object, host: Host) -> Iterator[str]:
         drive = f"drive{number}"
         kind = next((kind for kind in _DISK_KINDS if kind in disk), "disk")
         yield from ("-drive", _drive(drive, host.disks[name], disk, kind))
-        device = [_disk_device(_bus(disk), kind, drive, ports, devices), f"id=disk{number}"]
+        device = [_disk_device(bus_of(disk), kind, drive, ports, devices), f"id=disk{number}"]
         order = disk.get("bootOrder") or (1 if disk is first else None)
         device += [f"bootindex={order}"] if order else []
         device += [f"serial={_value(disk['serial'])}"] if disk.get("serial") else []
@@ -291,7 +291,7 @@ def _disks(spec: Object, host: Host) -> Iterator[str]:
         yield from ("-device", ",".join(device))
 
 
-def _bus(disk: Object) -> str:
+def bus_of(disk: Object) -> str:
     described = next((disk[kind] for kind in _DISK_KINDS if disk.get(kind)), None) or {}
     return described.get("bus") or ("sata" if "cdrom" in disk else "virtio")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +77,20 @@ def test_a_control_plane_that_ends_while_starting_is_reported_with_its_log(tmp_p
     here = Installation(python, COLLECTIONS, tmp_path / "state", "0.1.0", None)
     with pytest.raises(Failure, match="ended with code 3 while it was starting(.|\n)*no space left"):
         start(here, [], 20)
+
+
+def test_guests_that_a_killed_control_plane_left_are_seen(tmp_path):
+    pod = tmp_path / "pods" / "uid"
+    pod.mkdir(parents=True)
+    assert not control_plane_process.guests_run(tmp_path)
+    (pod / "guest.json").write_text("{}")
+    assert not control_plane_process.guests_run(tmp_path)
+    with subprocess.Popen(["sleep", "60"]) as process:
+        started = int(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19])
+        (pod / "process.json").write_text(json.dumps({"pid": process.pid, "started": started}))
+        assert control_plane_process.guests_run(tmp_path)
+        (pod / "process.json").write_text(json.dumps({"pid": process.pid, "started": started - 1}))
+        assert not control_plane_process.guests_run(tmp_path)  # somebody else with that pid
+        (pod / "process.json").write_text(json.dumps({"pid": process.pid, "started": started}))
+        process.kill()
+    assert not control_plane_process.guests_run(tmp_path)

@@ -40,6 +40,7 @@ async def test_a_machine_runs_with_its_disk_and_tells_how_it_is(cluster: Any) ->
     assert instance["metadata"]["ownerReferences"][0]["uid"] == machine["metadata"]["uid"]
     assert [entry["phase"] for entry in instance["status"]["phaseTransitionTimestamps"]][-1] == "Running"
     assert instance["status"]["nodeName"] == "localhost"
+    assert instance["status"]["volumeStatus"] == [{"name": "vol-0", "target": "vda", "persistentVolumeClaimInfo": {"claimName": "disk"}}]
     (pod,) = cluster.launchers()
     assert pod["metadata"]["name"].startswith("virt-launcher-vm-")
     assert instance["status"]["activePods"] == {pod["metadata"]["uid"]: "localhost"}
