@@ -238,7 +238,11 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.connection import run_
 from ansible_collections.vmshift.mtv.plugins.module_utils.options import MAP, PAIR
 
 # Which storage arrays there are depends on the release of MTV; the API server knows.
-_ARRAY: dict[str, Any] = {"secret_ref": {"type": "str", "required": True}, "storage_vendor_product": {"type": "str", "required": True}}
+# secret_ref is the name of a Secret, which is no secret.
+_ARRAY: dict[str, Any] = {
+    "secret_ref": {"type": "str", "required": True, "no_log": False},
+    "storage_vendor_product": {"type": "str", "required": True},
+}
 _PLUGINS: dict[str, Any] = {
     "vsphere_xcopy_config": {
         "type": "dict",

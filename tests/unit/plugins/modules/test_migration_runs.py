@@ -267,7 +267,13 @@ def test_vms_that_are_left_are_migrated_by_a_follow_up_plan(plane, run, runner):
 def test_a_follow_up_that_fails_is_retried_itself_or_followed_by_another(plane, run, runner):
     plane.do("patch", "Plan", "mig", "demo", {"spec": {"vms": [{"id": f"id-{n}", "name": n} for n in ("app", "db", "web")]}})
     runner.validate("demo")
-    failed, done = (lambda n: runner.vm(n, "Failed")), (lambda n: runner.vm(n, "Succeeded"))
+
+    def failed(name):
+        return runner.vm(name, "Failed")
+
+    def done(name):
+        return runner.vm(name, "Succeeded")
+
     runner.later(runner.end, "demo-1", "Failed", [failed("app"), done("db"), failed("web")])
     run("migration", **GIVEN)
     runner.later(runner.end, "demo-retry-1-1", "Failed", [failed("app"), failed("web")])
