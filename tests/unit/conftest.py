@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import Any
 
+import pytest
 from hypothesis import settings
 
 # No deadlines: the machine may be slow. In CI the same examples each time: a run judges the change, not the dice.
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(scope="session")
+def vsphere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The lab's vCenter with the lab's machines, which are shared: each test takes one of its own."""
+    pytest.importorskip("pyVmomi")
+    from ansible_collections.vmshift.mtv.lab.commands import LabError
+    from ansible_collections.vmshift.mtv.lab.vsphere.binary import vcenter_program
+    from ansible_collections.vmshift.mtv.lab.vsphere.machines import MACHINES
+    from ansible_collections.vmshift.mtv.lab.vsphere.server import VSphere
+
+    try:
+        vcenter_program()
+    except LabError as error:
+        pytest.skip(str(error))
+    lab = VSphere.start(tmp_path_factory.mktemp("vsphere"), MACHINES, while_process=os.getpid())
+    yield lab
+    lab.stop()

@@ -87,17 +87,17 @@ class Machine:
 
     def power_on(self) -> None:
         if self.power_state() != POWERED_ON:
-            self._done(lambda: self._vm.PowerOnVM_Task(), "be powered on")
+            self._done(self._vm.PowerOnVM_Task, "be powered on")
 
     def power_off(self) -> None:
         """Pull the plug."""
         if self.power_state() != POWERED_OFF:
-            self._done(lambda: self._vm.PowerOffVM_Task(), "be powered off")
+            self._done(self._vm.PowerOffVM_Task, "be powered off")
 
     def shut_down(self) -> None:
         """Ask the guest to shut down, which it does later; needs VMware Tools. Nothing is done when it is off."""
         if self.power_state() != POWERED_OFF:
-            self._call(lambda: self._vm.ShutdownGuest(), "shut down its guest")
+            self._call(self._vm.ShutdownGuest, "shut down its guest")
 
     # Snapshots
 

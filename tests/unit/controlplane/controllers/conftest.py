@@ -17,7 +17,6 @@ from ansible_collections.vmshift.mtv.controlplane.context import Context
 from ansible_collections.vmshift.mtv.controlplane.controllers.admission import webhooks
 from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Reconciler
 from ansible_collections.vmshift.mtv.controlplane.state import State
-from ansible_collections.vmshift.mtv.tests.unit.vsphere_lab import vsphere  # noqa: F401
 
 Object = dict[str, Any]
 

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.vmshift.mtv.tests.unit.vsphere_lab import vsphere  # noqa: F401
-
 OVF = """<?xml version="1.0"?>
 <Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"
   xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData">

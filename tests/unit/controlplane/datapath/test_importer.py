@@ -18,7 +18,6 @@ pytest.importorskip("pyVmomi")
 from ansible_collections.vmshift.mtv.controlplane.datapath import importer, transfer
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import Mount, Mounts
 from ansible_collections.vmshift.mtv.controlplane.datapath.vsphere_disk import Unreadable
-from ansible_collections.vmshift.mtv.tests.unit.vsphere_lab import vsphere  # noqa: F401
 
 GIVEN = {
     "IMPORTER_SOURCE": "vddk",
@@ -85,7 +84,7 @@ class Program:
 
 
 @pytest.fixture
-def lab(vsphere):  # noqa: F811
+def lab(vsphere):
     yield vsphere
     vsphere.faults()
 

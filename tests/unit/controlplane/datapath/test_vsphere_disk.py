@@ -16,7 +16,6 @@ from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Sourc
 from ansible_collections.vmshift.mtv.controlplane.datapath.vsphere_disk import Request, Unreadable
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import AUTH, SourceError
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.machine import PRECOPY_NAME, Machine
-from ansible_collections.vmshift.mtv.tests.unit.vsphere_lab import vsphere  # noqa: F401
 
 MIB = 1 << 20
 BLOCK = 64 << 10
@@ -28,7 +27,7 @@ def impatient(monkeypatch):
 
 
 @pytest.fixture
-def lab(vsphere):  # noqa: F811
+def lab(vsphere):
     yield vsphere
     vsphere.faults()
 

@@ -20,7 +20,6 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Store
 from ansible_collections.vmshift.mtv.controlplane.inventory.cache import Inventory
 from ansible_collections.vmshift.mtv.controlplane.inventory.http import build_inventory_app
 from ansible_collections.vmshift.mtv.controlplane.state import State
-from ansible_collections.vmshift.mtv.tests.unit.vsphere_lab import vsphere  # noqa: F401
 
 Object = dict[str, Any]
 FORKLIFT = "forklift.konveyor.io/v1beta1"

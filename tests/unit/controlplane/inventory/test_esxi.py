@@ -10,7 +10,6 @@ import pytest
 from ansible_collections.vmshift.mtv.controlplane.inventory.esxi import endpoint
 from ansible_collections.vmshift.mtv.controlplane.inventory.esxi import test_connection as try_login
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import AUTH, CONNECTION, SourceError
-from ansible_collections.vmshift.mtv.tests.unit.vsphere_lab import vsphere  # noqa: F401
 
 
 def secret(**data: str) -> dict[str, Any]:

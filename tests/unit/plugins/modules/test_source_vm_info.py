@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.vmshift.mtv.tests.unit.vsphere_lab import vsphere  # noqa: F401
-
 
 @pytest.fixture
 def read(run: Any) -> Any:
