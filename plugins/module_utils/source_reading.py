@@ -69,11 +69,7 @@ def read(provider_type: str, params: Mapping[str, Any]) -> Collected:
 def _read_vsphere(params: Mapping[str, Any]) -> Collected:
     from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.inventory import VSphereInventory
 
-    inventory = VSphereInventory(endpoint(params), params["timeout"])
-    try:
-        return inventory.collect()
-    finally:
-        inventory.close()
+    return VSphereInventory(endpoint(params), params["timeout"]).read_once()
 
 
 def _read_ova(params: Mapping[str, Any]) -> Collected:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from measures import COLLECTIONS, save, table
 
-NAMES = ("task_startup", "control_plane", "api", "large_plan", "conversion")
+NAMES = ("task_startup", "control_plane", "api", "large_plan", "conversion", "vsphere_inventory")
 
 
 def main() -> int:

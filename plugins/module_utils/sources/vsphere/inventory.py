@@ -48,6 +48,19 @@ class VSphereInventory:
         self._privileges_due = 0.0
         self._missing: list[str] = []
 
+    def read_once(self) -> Collected:
+        """The inventory, read as a whole, and the session closed. Raises SourceError."""
+        with self._turn:
+            try:
+                self._begin()
+                assert self._reader is not None and self._session is not None
+                for changes in self._reader.once():
+                    self._assembly.apply(changes)
+                self._read_tags(self._session)
+                return Collected(self._assembly.resources(), list(self._tags_problem), about(self._session))
+            finally:
+                self.close()
+
     def collect(self) -> Collected:
         """The inventory as it is now; everything is read at the first call, and again after a SourceError. Raises SourceError."""
         with self._turn:
