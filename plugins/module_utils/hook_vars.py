@@ -104,8 +104,10 @@ def _block(given: Mapping[str, Any], indent: int) -> str:
         def ignore_aliases(self, data: Any) -> bool:
             return True
 
-    style = lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)  # noqa: E731
-    Dumper.add_representer(str, style)
+    def plain_or_block(dumper: Any, text: str) -> Any:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+    Dumper.add_representer(str, plain_or_block)
     lines = yaml.dump(dict(given), Dumper=Dumper, default_flow_style=False, allow_unicode=True, sort_keys=False, width=10**6)
     return "".join(" " * indent + line if line.strip() else line for line in lines.splitlines(keepends=True))
 

@@ -200,10 +200,11 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.vmshift.mtv.plugins.module_utils import esxi_hosts, owned_secrets
 from ansible_collections.vmshift.mtv.plugins.module_utils.authentication import AUTH_ARGUMENT_SPEC
-from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, TalkError, reporting, run_module
+from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, ClusterError, TalkError, reporting, run_module
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
     blocked,
     blockers,
+    caught_up,
     describe_condition,
     object_reference,
     ready,
@@ -213,7 +214,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.host_needs import Need
 from ansible_collections.vmshift.mtv.plugins.module_utils.options import INVENTORY, WAIT
 from ansible_collections.vmshift.mtv.plugins.module_utils.references import exists, parse
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import Result, ensure_absent, ensure_present, list_objects
-from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import WaitError, target_of, wait_for, wait_gone
+from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import Target, WaitError, target_of, wait_for, wait_gone
 
 _HINT = "the Secret of the host (has it user and password?), its provider, and the log of the forklift-controller pod"
 
@@ -320,11 +321,21 @@ class Task:
         try:
             seen = wait_for(self.cluster, names, ready, blocks, timeout=self.params["wait_timeout"], hint=_HINT)
         except WaitError as error:
-            raise TalkError(f"ESXi host {names[error.target]}: {error}", **error.details) from error
+            text = f"ESXi host {names[error.target]}: {error}{self.others_blocked(names, error.target)}"
+            raise TalkError(text, **error.details) from error
         for target, host in seen.items():
             for condition in warnings(host):
                 self.cluster.warn(f"{target} (ESXi host {names[target]}): {describe_condition(condition)}")
         return [seen[target] for target in names]
+
+    def others_blocked(self, names: Mapping[Target, str], told: Target) -> str:
+        """The wait ends at the first host that cannot become ready; which others cannot either."""
+        try:
+            present = {target_of(host): host for host in list_objects(self.cluster, "Host", self.namespace)}
+        except ClusterError:
+            return ""
+        others = [(name, blocks(present[t])) for t, name in names.items() if t != told and t in present and caught_up(present[t])]
+        return "".join(f" ESXi host {name}: {reason}." for name, reason in others if reason)
 
 
 def blocks(host: dict[str, Any]) -> str | None:

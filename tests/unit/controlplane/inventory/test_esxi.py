@@ -37,7 +37,7 @@ def test_addresses_of_version_6_are_put_into_brackets() -> None:
     assert endpoint("esx1:8443", secret(), "").url == "https://esx1:8443/sdk"
 
 
-async def test_a_real_login(vsphere: Any) -> None:  # noqa: F811
+async def test_a_real_login(vsphere: Any) -> None:
     address = vsphere.url.removeprefix("https://").removesuffix("/sdk")
     login = {"user": vsphere.user, "password": vsphere.password}
     await try_login(address, secret(**login, insecureSkipVerify="true"), "")

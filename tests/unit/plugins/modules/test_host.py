@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 
 import pytest
 
@@ -107,12 +108,26 @@ def test_changed_credentials_are_tried_at_once(world, run):
     assert "another-one" not in json.dumps(rotated)
 
     failed = run("host", **{**GIVEN, "secret": {**LOGIN, "password": "wrong"}})
-    assert failed["msg"].startswith("ESXi host esx1: Host mig/vc-host-23 did not become ready: ConnectionTestFailed=True: refused")
+    # Whichever of them was heard of first.
+    assert re.match(
+        r"ESXi host (esx1: Host mig/vc-host-23|esx2: Host mig/vc-host-44) did not become ready: .*=True: refused", failed["msg"]
+    )
     assert failed["changed"]
     assert failed["conditions"][0]["type"] == "ConnectionTestFailed"
     assert secrets(world) == ["vc", "vc-host-23", "vc-host-44"]
     assert run("host", **GIVEN)["changed"]
     assert secrets(world) == ["vc", "vc-host-23-2", "vc-host-44-2"]
+
+
+def test_all_hosts_that_are_known_to_fail_are_named(world, run, conditions_of_status):
+    def refuse(host):
+        return conditions_of_status(host, "ConnectionTestFailed", category="Critical", message="refused")
+
+    world.controller("Host", refuse)
+    run("host", **GIVEN, wait=False)
+    failed = run("host", **GIVEN)["msg"]
+    assert "ESXi host esx1: " in failed and "ESXi host esx2: " in failed
+    assert failed.count("ConnectionTestFailed=True: refused") == 2
 
 
 def test_a_host_that_somebody_made_is_taken_over(world, run):
