@@ -1,4 +1,4 @@
-"""python -m ansible_collections.vmshift.mtv.controlplane: run or end an embedded control plane."""
+"""python -m ansible_collections.vmshift.mtv.controlplane: run or end an embedded control plane, or give others access to it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,12 @@ def main() -> int:
     serving.add_argument("--verbose", action="store_true", help="log each reconcile")
     stopping = commands.add_parser("stop", help="end the control plane that holds the state folder, and its guests")
     stopping.add_argument("--timeout", type=float, default=60, help="seconds to wait for its end")
-    for command in (serving, stopping):
+    giving = commands.add_parser("kubeconfig", help="print a kubeconfig with fewer rights than the administrator's")
+    giving.add_argument("--namespace", action="append", default=[], help="a namespace that it is for; may be given several times")
+    giving.add_argument("--read-only", action="store_true", help="for looking only; without --namespace everywhere (but at no Secrets)")
+    giving.add_argument("--days", type=float, default=30, help="how long its token is valid")
+    giving.add_argument("--output", type=Path, help="the file to write, readable by its owner only, instead of printing")
+    for command in (serving, stopping, giving):
         command.add_argument("--state", type=Path, required=True, help="state folder")
     options = parser.parse_args()
     state = State(options.state.expanduser().absolute())
@@ -35,6 +40,9 @@ def main() -> int:
         if options.command == "stop":
             if not stop(state, options.timeout):
                 stop_guests(state)  # it may have been killed
+            return 0
+        if options.command == "kubeconfig":
+            give(state, options)
             return 0
         # Imported here: `stop` must not wait for aiohttp.
         from ansible_collections.vmshift.mtv.controlplane.serve import serve
@@ -48,6 +56,17 @@ def main() -> int:
         print(f"controlplane: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def give(state: State, options: argparse.Namespace) -> None:
+    from ansible_collections.vmshift.mtv.controlplane.access import kubeconfig
+    from ansible_collections.vmshift.mtv.controlplane.apiserver.pki import write_private
+
+    text = kubeconfig(state, options.namespace, read_only=options.read_only, days=options.days)
+    if options.output:
+        write_private(options.output.expanduser().absolute(), text.encode())
+    else:
+        sys.stdout.write(text)
 
 
 def _port(text: str) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.cluster.storage import storage_classes, storage_profiles
+from ansible_collections.vmshift.mtv.controlplane.roles import roles
 
 Object = dict[str, Any]
 FORKLIFT = "forklift.konveyor.io/v1beta1"
@@ -28,6 +29,7 @@ def objects(namespace: str) -> Iterator[Object]:
     for name in ("default", "kube-system", namespace):
         yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     yield node()
+    yield from roles(namespace)
     yield from storage_classes()
     yield from storage_profiles()
     yield {

@@ -41,6 +41,8 @@ class Tokens:
 
     def authenticate(self, token: str, audiences: Iterable[str] = (AUDIENCE,)) -> User | None:
         """The user of a valid token that is meant for one of `audiences` (as a rule: for this server)."""
+        if not token.isascii():  # bytes that are no text cannot even be compared
+            return None
         if hmac.compare_digest(token.encode(), self.admin.encode()):
             return ADMIN
         claims = self._verified(token)

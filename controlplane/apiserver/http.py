@@ -12,11 +12,12 @@ from aiohttp import web
 from ansible_collections.vmshift.mtv.controlplane.apiserver import discovery, endpoints, incoming, openapi
 from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
 from ansible_collections.vmshift.mtv.controlplane.apiserver.auth import Tokens
+from ansible_collections.vmshift.mtv.controlplane.apiserver.door import Door
 from ansible_collections.vmshift.mtv.controlplane.apiserver.endpoints import Aggregated, Call, Parts, PodPort, ServiceHandler
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.apiserver.pki import Pki
 from ansible_collections.vmshift.mtv.controlplane.apiserver.pod_logs import PodLog
-from ansible_collections.vmshift.mtv.controlplane.apiserver.rbac import User
+from ansible_collections.vmshift.mtv.controlplane.apiserver.rbac import User, acting
 from ansible_collections.vmshift.mtv.controlplane.apiserver.watch import Wakeups
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _LARGEST_BODY = 3 * 1024 * 1024  # bytes; kube-apiserver's limit
 _STOP_SECONDS = 0.25  # verbs are done by then; what still runs is watches and logs being followed
+_TOO_MANY = 429
 _CLIENT_GONE = 499  # in no standard; nginx's word for it
 _PUBLIC = frozenset(("/healthz", "/readyz", "/livez", "/version"))
 _IMMUTABLE = {"Cache-Control": "public, immutable, max-age=31536000"}
@@ -57,11 +59,12 @@ async def start(app: web.Application, pki: Pki, host: str, port: int) -> tuple[w
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_STOP_SECONDS)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, ssl_context=pki.server_context()).start()
+        door = Door(runner, host, port, pki.server_context())
     except OSError:
         await runner.cleanup()
         raise
-    return runner, runner.addresses[0][1]
+    await door.start()
+    return runner, door.port
 
 
 @web.middleware
@@ -69,7 +72,7 @@ async def _refusals_as_status(request: web.Request, handler: Handler) -> web.Str
     try:
         return await handler(request)
     except ApiError as error:
-        return _json(error.status(), error.code)
+        return _json(error.status(), error.code, {"Retry-After": "1"} if error.code == _TOO_MANY else None)
     except web.HTTPRequestEntityTooLarge:
         return _json(ApiError(413, "RequestEntityTooLarge", f"the request is larger than {_LARGEST_BODY} bytes").status(), 413)
     except ConnectionError:  # the client went while it was written to: nobody reads this any more
@@ -102,6 +105,7 @@ class _Server:
         if target is None or endpoint is None:
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
         self._authorize(user, target, request)
+        acting.set(user)
         return await endpoint(Call(request, self._parts, target, user))
 
     async def _aggregated(self, api: Aggregated, user: User, parts: list[str], request: web.Request) -> web.Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
 
 Object = dict[str, Any]
+
+#: Who sent the request that is being carried out; None: a part of the control plane itself.
+acting: ContextVar[User | None] = ContextVar("acting", default=None)
 
 ADMINISTRATORS = "system:masters"
 AUTHENTICATED = "system:authenticated"

@@ -20,6 +20,7 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Record,
 
 BOOKMARK_SECONDS = 60
 _LONGEST_SECONDS = 3600
+MOST_WATCHES = 4096  # half of the connections that are taken, so that there is room for others
 
 
 class Wakeups:
@@ -32,6 +33,11 @@ class Wakeups:
     def _wake(self, resource: str) -> None:
         for sleeper in self._sleeping.get(resource, ()):
             sleeper.set()
+
+    def refuse_too_many(self) -> None:
+        """Raises ApiError 429 when one more watch would be too many."""
+        if sum(map(len, self._sleeping.values())) >= MOST_WATCHES:
+            raise ApiError(429, "TooManyRequests", f"there are {MOST_WATCHES} watches already: please try again later")
 
     @contextmanager
     def of(self, resource: str) -> Iterator[asyncio.Event]:
@@ -86,6 +92,7 @@ class Watch:
 
     async def serve(self, request: web.Request, asked: Request, still_served: Callable[[], bool]) -> web.StreamResponse:
         """Stream until the time is over, the client goes, the kind is no longer served, or the history does not reach back."""
+        self._wakeups.refuse_too_many()
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
         await response.prepare(request)

@@ -1,7 +1,7 @@
 """Forklift's admission webhooks (facts 1.9): what they change and what they refuse, with their names and words.
 
 Not here: the connection test of a Secret (for the provider types served here it never refuses, because neither tells an HTTP
-status), and the questions whether the user may use providers and VMs (there is one user with all rights).
+status), and the question whether the user may read each VM of a plan from another OpenShift cluster.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver import structural
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
+from ansible_collections.vmshift.mtv.controlplane.apiserver.rbac import Access, acting, allowed
 from ansible_collections.vmshift.mtv.controlplane.controllers.provider_types import FINALIZERS
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
     ANNOTATION_TRANSFER_NETWORK,
+    GROUP,
     LABEL_PROVIDER_TYPE,
     LABEL_RESOURCE,
     LABEL_RESOURCE_TYPE,
@@ -158,6 +160,7 @@ class Rules:
         if spec.get("archived"):
             return
         source, destination = (self._get("Provider", spec["provider"][role]) for role in ("source", "destination"))
+        self._require_rights(plan)
         type, warm = provider_type(source), bool(spec.get("warm")) or spec.get("type") == "warm"
         if not warm and type != "vsphere" and is_host(destination):
             self._refuse_static_classes(self._get("StorageMap", spec["map"]["storage"]))
@@ -165,6 +168,25 @@ class Rules:
             raise Denied("warm migration is not supported by the provider")
         if type not in ("vsphere", "ova") and any((vm.get("luks") or {}).get("name") for vm in spec.get("vms") or ()):
             raise Denied(f"migration of encrypted disks from source provider of type {type} is not supported")
+
+    def _require_rights(self, plan: Object) -> None:
+        """Who runs a plan must be allowed to do himself what the controllers do for him."""
+        spec = plan["spec"]
+        for role in ("source", "destination"):
+            reference = spec["provider"][role]
+            self._require_right(Access("get", GROUP, "providers", reference.get("namespace") or "", reference.get("name") or ""))
+        destination = self.api.find("Provider", spec["provider"]["destination"].get("namespace"), spec["provider"]["destination"]["name"])
+        if destination and is_host(destination):
+            self._require_right(Access("create", "kubevirt.io", "virtualmachines", spec["targetNamespace"]))
+
+    def _require_right(self, access: Access) -> None:
+        user = acting.get()
+        if user is not None and not allowed(self.api, user, access):
+            resource = f"{access.resource}/{access.name}" if access.name else access.resource
+            raise Denied(
+                f'Action is forbidden: User "{user.name}" cannot {access.verb} resource "{resource}" in API group "{access.group}" '
+                f'in the namespace "{access.namespace}": '
+            )
 
     def _refuse_static_classes(self, storage_map: Object) -> None:
         classes = [(pair.get("destination") or {}).get("storageClass") or "" for pair in storage_map["spec"].get("map") or ()]
@@ -179,6 +201,7 @@ class Rules:
         plan = self._get("Plan", migration["spec"]["plan"])
         for role in ("destination", "source"):
             self._get("Provider", plan["spec"]["provider"][role])
+        self._require_rights(plan)
 
     def _get(self, kind: str, reference: Object) -> Object:
         """The object of a reference, or the words in which a client of a cluster hears that there is none."""

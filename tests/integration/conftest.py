@@ -55,6 +55,12 @@ def environment() -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="session", name="environment")
+def of_programs() -> dict[str, str]:
+    """Of every program that the tests start."""
+    return environment()
+
+
 @pytest.fixture(scope="session")
 def lab_guest(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, guests.Facts]:
     """A folder with two guests' OVA files, and what is known of the one named lab-guest."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from ansible_collections.vmshift.mtv.lab import guests, ova
 
 _MIB = 1 << 20
+SIZES = (3 * _MIB, 2 * _MIB)  # bytes of the disks
 
 
 def quick_path(**environment: str) -> dict[str, str]:
@@ -19,7 +20,7 @@ def quick_path(**environment: str) -> dict[str, str]:
     return {"PATH": f"{Path(__file__).parent / 'quick'}:{os.environ['PATH']}", **environment}
 
 
-def export(folder: Path, name: str, sizes: Sequence[int] = (3 * _MIB, 2 * _MIB), seed: int = 0) -> list[str]:
+def export(folder: Path, name: str, sizes: Sequence[int] = SIZES, seed: int = 0) -> list[str]:
     """Write `name`.ova with disks of so many bytes; the SHA-256 of each disk. The same seed gives the same bytes."""
     folder.mkdir(exist_ok=True)
     dice = random.Random(f"{seed} {name}")
