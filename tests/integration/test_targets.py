@@ -12,7 +12,7 @@ import pytest
 HERE = Path(__file__).parent
 TARGETS = sorted(p.name for p in (HERE / "targets").iterdir())
 NEEDS_EXPORT = {"migration_report", "plan_and_migration"}
-NEEDS_VCENTER = {"host", "source_vm_info", "vsphere_provider"}
+NEEDS_VCENTER = {"host", "source_vm", "source_vm_info", "vsphere_provider"}
 
 
 @pytest.mark.parametrize("target", TARGETS)
