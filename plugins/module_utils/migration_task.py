@@ -37,11 +37,14 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.resources import (
     list_objects,
 )
 from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import refuse_newer
+from ansible_collections.vmshift.mtv.plugins.module_utils.stuck_vms import advice, stuck_vms
 from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import Target, WaitError, target_of, wait_for, wait_gone
 
 ENDINGS = {SUCCEEDED: "has succeeded", FAILED: "has failed", CANCELED: "was canceled"}
 #: The Migration mirrors the Plan; this long the result waits for it to catch up.
 MIRROR_SECONDS = 15
+#: So often a run of which nothing is heard is looked at.
+LOOK_SECONDS = 60.0
 #: Condition of a plan some of whose VMs need only be converted again.
 RESUMABLE = "ConversionResumable"
 
@@ -296,7 +299,19 @@ class Task:
         part, begin = self.slice, time.monotonic()
 
         def wait(seconds: float, on_event: Callable[[Mapping[str, Any]], None] | None = None) -> None:
-            wait_for(self.cluster, targets, over, failed, timeout=max(seconds, 1), goal="succeeded", on_event=on_event)
+            end = time.monotonic() + seconds
+            while True:
+                limit = max(min(end - time.monotonic(), LOOK_SECONDS), 1)
+                try:
+                    wait_for(self.cluster, targets, over, failed, timeout=limit, goal="succeeded", on_event=on_event)
+                    return
+                except WaitError as error:
+                    if not error.timed_out:
+                        raise
+                    self.refuse_stuck(error.objects.get(targets[0]), migration)
+                    silent = limit >= LOOK_SECONDS and not caught_up(error.objects.get(error.target, {}))
+                    if silent or time.monotonic() > end - 1:
+                        raise
 
         def tell(obj: Mapping[str, Any]) -> None:
             if part and obj["kind"] == "Plan" and not runs.outcome_of(obj, migration):
@@ -311,6 +326,13 @@ class Task:
                 if not error.timed_out:
                     raise
         return wait(deadline - time.monotonic(), tell)
+
+    def refuse_stuck(self, plan: Mapping[str, Any] | None, migration: Mapping[str, Any]) -> None:
+        """End the wait when nothing can come any more, although MTV says nothing."""
+        stuck = stuck_vms(self.cluster, plan, migration) if plan else {}
+        if stuck:
+            self.reread()
+            raise self.failure(get(self.cluster, "Migration", self.namespace, migration["metadata"]["name"]), advice(stuck))
 
     @staticmethod
     def begun(plan: Mapping[str, Any], migration: Mapping[str, Any]) -> bool:

@@ -113,6 +113,11 @@ class Needs:
 
     def require_referenced(self, spec: Mapping[str, Any]) -> None:
         for kind, where in referenced(spec):
+            if kind == "Secret" and where["namespace"] != self.namespace:
+                # facts, quirk 14
+                raise TalkError(
+                    f"luks: MTV mounts the Secret from the namespace of the plan, {self.namespace}; it cannot lie in {where['namespace']}."
+                )
             try:
                 found = get(self.cluster, kind, where["namespace"], where["name"])
             except ClusterError as error:

@@ -415,6 +415,58 @@ def test_a_timeout_says_where_the_vms_stand(run, runner):
     assert "VM app (id-app): Running at step ImageConversion" in failed["msg"]
 
 
+@pytest.fixture
+def data_volume(plane, runner):
+    """The disk of a VM of the running plan, in a phase."""
+    plane.make("Namespace", "apps", "", "v1")
+
+    def make(vm, phase, message="Unable to connect to the source"):
+        labels = {"plan": plane.do("get", "Plan", "mig", "demo")["metadata"]["uid"], "vmID": f"id-{vm}"}
+        meta = {"name": f"demo-{vm}", "namespace": "apps", "labels": labels}
+        spec = {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}}
+        made = plane.do("create", {"apiVersion": "cdi.kubevirt.io/v1beta1", "kind": "DataVolume", "metadata": meta, "spec": spec})
+        status = {"phase": phase, "conditions": [{"type": "Running", "status": "False", "message": message}]}
+        plane.do("update_status", {**made, "status": status})
+
+    return make
+
+
+def test_a_failed_volume_ends_the_wait_when_nothing_else_goes_on(plane, run, runner, data_volume, monkeypatch):
+    from ansible_collections.vmshift.mtv.plugins.module_utils import migration_task
+
+    monkeypatch.setattr(migration_task, "LOOK_SECONDS", 0.5)
+    run("migration", **GIVEN, wait=False)
+    assert runner.started.wait(10)
+    data_volume("app", "Failed")
+    going = run("migration", **{**GIVEN, "wait_timeout": 3})
+    assert "has not ended within 3 s; it goes on." in going["msg"], "the other VM is being converted"
+    status = plane.do("get", "Plan", "mig", "demo")["status"]["migration"]
+    vms = [runner.vm("app", phase="AllocateDisks"), runner.vm("db", "Succeeded")]
+    runner.write("Plan", "demo", migration={**status, "vms": vms})
+    begin = time.monotonic()
+    stuck = run("migration", **GIVEN)
+    assert time.monotonic() - begin < 15
+    assert stuck["msg"].startswith(
+        "VM app: DataVolume apps/demo-app has failed (Unable to connect to the source). MTV does not notice that, and waits for ever: "
+        "cancel app (state canceled) and retry.\nVM app (id-app): Running at step ImageConversion"
+    )
+    part = {"seconds": 0.5, "plan": "demo", "migration": "demo-1", "uid": stuck["migration"]["metadata"]["uid"]}
+    assert run("migration", **GIVEN, progress_slice=part)["msg"] == stuck["msg"]
+
+
+def test_a_volume_that_is_filled_is_waited_for(plane, run, runner, data_volume, monkeypatch):
+    from ansible_collections.vmshift.mtv.plugins.module_utils import migration_task
+
+    monkeypatch.setattr(migration_task, "LOOK_SECONDS", 0.5)
+    run("migration", **GIVEN, wait=False)
+    assert runner.started.wait(10)
+    status = plane.do("get", "Plan", "mig", "demo")["status"]["migration"]
+    runner.write("Plan", "demo", migration={**status, "vms": [runner.vm(n, phase="AllocateDisks") for n in ("app", "db")]})
+    data_volume("app", "Failed")
+    data_volume("db", "ImportInProgress")
+    assert "has not ended within 3 s" in run("migration", **{**GIVEN, "wait_timeout": 3})["msg"]
+
+
 def test_a_plan_with_blockers_gets_no_migration(plane, run, runner):
     runner.write("Plan", "demo", conditions=[condition("VMNotFound", "Critical", message="VM not found.", items=["x"])])
     for wait in (True, False):
