@@ -45,6 +45,10 @@ test: setup ## every check and test
 lint sanity unit integration: setup ## one part of the tests
 	@sh tests/run.sh $@
 
+.PHONY: fidelity
+fidelity: setup ## the recorded runs of Forklift's controllers again, a line per scenario; skipped without the recordings
+	@$(BIN)/pytest -q tests/unit/controlplane/fidelity
+
 .PHONY: molecule
 molecule: setup ## Molecule scenarios, or one: make molecule SCENARIO=name
 	@sh tests/run.sh molecule $(SCENARIO)

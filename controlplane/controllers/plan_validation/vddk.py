@@ -15,8 +15,11 @@ Object = dict[str, Any]
 
 
 def check(subject: Subject) -> None:
-    """Looks at the Job that tries the image; makes it when it is not there. Where another cluster is the destination, that is left out."""
-    if subject.source_type != "vsphere" or not is_host(subject.destination):
+    """Looks at the Job that tries the image; makes it when it is not there.
+
+    Where another cluster is the destination that is left out. Of an archived plan the Job has been taken away, and stays so.
+    """
+    if subject.source_type != "vsphere" or not is_host(subject.destination) or subject.spec.get("archived"):
         return
     image = vddk.image(subject.source, settings(subject.api, subject.context.namespace))
     if not image:

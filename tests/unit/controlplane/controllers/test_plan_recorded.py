@@ -9,82 +9,32 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from pathlib import Path
 
 import pytest
 
+from ansible_collections.vmshift.mtv.tests.unit.controlplane.fidelity.recording import (
+    GOLDEN,
+    Recorder,
+    anonymous,
+    conditions,
+    of,
+    plain_pipeline,
+    replay,
+    stripped,
+    without_repeats,
+)
 from ansible_collections.vmshift.mtv.tests.unit.controlplane.migration.world import FORKLIFT, World
 
-GOLDEN = next((p / "shared/golden" for p in Path(__file__).absolute().parents if (p / "shared/golden").is_dir()), None)
 pytestmark = pytest.mark.skipif(GOLDEN is None, reason="no recorded scenarios here")
 
 VM_ID = "796051fce57ca1d00b2bc0ec8c895c524e29"
 PLAN_NAMESPACE, TARGET = "mig-ova", "tgt-ova"
 CHILDREN = ("Secret", "ConfigMap", "DataVolume", "PersistentVolumeClaim", "PersistentVolume", "Conversion", "Pod", "VirtualMachine")
-# What kube-apiserver, kubelet, CDI and the provisioner add.
-ADDED_META = ("uid", "creationTimestamp", "resourceVersion", "generation", "finalizers", "name", "managedFields")
-ADDED_POD = (
-    "schedulerName",
-    "dnsPolicy",
-    "terminationGracePeriodSeconds",
-    "enableServiceLinks",
-    "preemptionPolicy",
-    "priority",
-    "tolerations",
-)
-ADDED_POD += ("serviceAccount", "serviceAccountName", "nodeName")
-
-
-def replay():
-    """The recorded objects over time: (time, kind, name, object) after each change."""
-    objects, seen = {}, []
-    for line in (GOLDEN / "scenarios/ova/trace.jsonl").read_text().splitlines():
-        record = json.loads(line)
-        if record["event"] in ("ACTION", "NOTE"):
-            continue
-        key = record["kind"], record["namespace"], record["name"]
-        if record.get("object"):
-            objects[key] = record["object"]
-        for operation in record.get("patch") or ():
-            _apply(objects[key], operation)
-        if key in objects:
-            seen.append((record["t"], *key, json.loads(json.dumps(objects[key]))))
-    return seen
-
-
-def _apply(target, operation):
-    *path, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
-    for part in path:
-        target = target[int(part)] if isinstance(target, list) else target[part]
-    if isinstance(target, list):
-        if operation["op"] == "add":
-            target.insert(int(last), operation["value"])
-        elif operation["op"] == "remove":
-            target.pop(int(last))
-        else:
-            target[int(last)] = operation["value"]
-    elif operation["op"] == "remove":
-        target.pop(last)
-    else:
-        target[last] = operation["value"]
-
-
-class Recorder:
-    """What happens in a world, in the form of `replay`."""
-
-    def __init__(self, world):
-        self.seen = []
-        world.api.subscribe(self.changed)
-
-    def changed(self, event, kind, obj):
-        if event != "DELETED":
-            meta = obj["metadata"]
-            self.seen.append((0, kind, meta.get("namespace", ""), meta["name"], json.loads(json.dumps(obj))))
 
 
 @pytest.fixture(scope="module")
 def recorded():
-    return [entry for entry in replay() if entry[0] < 59]  # until it was archived
+    return [entry for entry in replay("ova") if entry[0] < 59]  # until it was archived
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +45,13 @@ def ran(tmp_path_factory, recorded):
         world = World(tmp_path_factory.mktemp("world"), [inventory])
         recorder = Recorder(world)
         _apply_inputs(world, recorded)
-        world.run(lambda: "Ready" in _conditions(world.api.get("Plan", PLAN_NAMESPACE, "ova")))
+        world.run(lambda: "Ready" in conditions(world.api.get("Plan", PLAN_NAMESPACE, "ova")))
         run = next(e[4] for e in recorded if e[1] == "Migration")
         world.api.create(
             {"apiVersion": FORKLIFT, "kind": "Migration", "metadata": {"name": "ova-run", "namespace": PLAN_NAMESPACE}, "spec": run["spec"]}
         )
         asyncio.run(world.migrations.reconcile(PLAN_NAMESPACE, "ova-run"))  # looked at before its plan is, as it was there
-        world.run(lambda: "Succeeded" in _conditions(world.api.get("Migration", PLAN_NAMESPACE, "ova-run")))
+        world.run(lambda: "Succeeded" in conditions(world.api.get("Migration", PLAN_NAMESPACE, "ova-run")))
         world.settle(6)
         return recorder.seen
 
@@ -122,19 +72,6 @@ def _apply_inputs(world, recorded):
     world.create(FORKLIFT, "Plan", PLAN_NAMESPACE, "ova", spec=plan["spec"])
 
 
-def _conditions(obj):
-    return {c["type"]: {k: v for k, v in c.items() if k != "lastTransitionTime"} for c in obj.get("status", {}).get("conditions", ())}
-
-
-def of(seen, kind, namespace=None):
-    """The states of all objects of a kind, in order."""
-    return [e[4] for e in seen if e[1] == kind and namespace in (None, e[2])]
-
-
-def without_repeats(items):
-    return [item for index, item in enumerate(items) if index == 0 or item != items[index - 1]]
-
-
 def phases(seen):
     found = [plan.get("status", {}).get("migration", {}).get("vms") for plan in of(seen, "Plan")]
     return without_repeats([vms[0]["phase"] for vms in found if vms])
@@ -142,13 +79,6 @@ def phases(seen):
 
 def test_phases_in_their_order(ran, recorded):
     assert phases(ran) == phases(recorded)
-
-
-def plain_pipeline(vm):
-    """Without times, and without amounts: Forklift reads a capacity of "2" in units of 2^30 as two bytes."""
-    text = json.dumps(vm["pipeline"])
-    text = re.sub(r'"(started|completed)": "[^"]*"', r'"\1": "time"', text)
-    return json.loads(re.sub(r'"progress": \{[^}]*\}', '"progress": {}', text))
 
 
 @pytest.mark.parametrize("kind", ["Plan", "Migration"])
@@ -163,7 +93,7 @@ def test_the_final_status_of_the_vm(ran, recorded, kind):
     assert set(ours) == set(theirs)
     for field in ("id", "name", "phase", "luks", "firmware", "detectedBootDisk"):
         assert ours[field] == theirs[field]
-    assert _conditions({"status": ours}) == _conditions({"status": theirs})
+    assert conditions({"status": ours}) == conditions({"status": theirs})
 
 
 def test_the_pipeline_when_the_run_begins(ran, recorded):
@@ -177,11 +107,11 @@ def test_the_pipeline_when_the_run_begins(ran, recorded):
 @pytest.mark.parametrize("kind", ["Plan", "Migration"])
 def test_conditions_over_time(ran, recorded, kind):
     def story(seen):
-        types = without_repeats([sorted(_conditions(obj)) for obj in of(seen, kind)])
+        types = without_repeats([sorted(conditions(obj)) for obj in of(seen, kind)])
         return [t for t in types if t and "StorageMapNotReady" not in t]
 
     assert story(ran) == story(recorded)
-    assert _conditions(of(ran, kind)[-1]) == _conditions(of(recorded, kind)[-1])
+    assert conditions(of(ran, kind)[-1]) == conditions(of(recorded, kind)[-1])
 
 
 def test_history_has_the_same_fields(ran, recorded):
@@ -212,49 +142,15 @@ def firsts(seen, kind):
         labels = entry[4]["metadata"].get("labels") or {}
         if entry[1] == kind and labels.get("vmID") == VM_ID:
             made.setdefault(entry[3], entry[4])
-    return sorted((stripped(obj) for obj in made.values()), key=lambda obj: json.dumps(obj, sort_keys=True))
+    return sorted((alike(obj) for obj in made.values()), key=lambda obj: json.dumps(obj, sort_keys=True))
 
 
-def stripped(obj):
-    obj = json.loads(json.dumps(obj))
-    obj.pop("status", None)
-    meta = {k: v for k, v in obj["metadata"].items() if k not in ADDED_META}
-    meta.pop("ownerReferences", None)
-    obj["metadata"] = meta
-    for place in (meta.get("labels") or {}, meta.get("annotations") or {}):
-        for key in list(place):
-            if key.startswith(("pv.kubernetes.io", "volume.", "cdi.kubevirt.io/storage.contentType")) or (key, place[key]) == (
-                "app",
-                "containerized-data-importer",
-            ):
-                del place[key]
-    spec = obj.get("spec") or {}
-    spec.pop("volumeName", None)
-    spec.pop("claimRef", None)
-    if obj["kind"] == "Pod":
-        for field in ADDED_POD:
-            spec.pop(field, None)
-        _strip_container(spec)
-    if obj["kind"] == "VirtualMachine":
-        spec["template"]["metadata"].pop("creationTimestamp", None)
-    return json.loads(_anonymous(json.dumps(obj)))
-
-
-def _strip_container(spec):
-    [container] = spec["containers"]
-    for field in ("terminationMessagePath", "terminationMessagePolicy"):
-        container.pop(field, None)
-    for items in (container["volumeMounts"], spec["volumes"]):
-        items[:] = [item for item in items if not item["name"].startswith("kube-api-access")]
-    for volume in spec["volumes"]:
-        volume.get("secret", {}).pop("defaultMode", None)
-    container["env"].sort(key=lambda variable: variable["name"])
+def alike(obj):
+    return json.loads(_anonymous(json.dumps(stripped(obj))))
 
 
 def _anonymous(text):
-    text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UID", text)
-    text = re.sub(r"(ova-ova-app1-disk-0|ova-store-pvc?-ova-src-ova|ova-" + VM_ID + r")-[a-z0-9]{5}\b", r"\1-RANDOM", text)
-    return re.sub(r"(registry\.invalid|vmshift\.local)/virt-v2v:latest", "VIRT-V2V", text)
+    return re.sub(r"(ova-ova-app1-disk-0|ova-store-pvc?-ova-src-ova|ova-" + VM_ID + r")-[a-z0-9]{5}\b", r"\1-RANDOM", anonymous(text))
 
 
 @pytest.mark.parametrize("kind", CHILDREN)

@@ -114,10 +114,7 @@ class World:
         self.api = Api(self.store, Registry())
         self.inventory = Inventory()
         for provider in self.api.list("Provider"):
-            uid = provider["metadata"]["uid"]
-            self.inventory.known[uid] = (
-                Live(provider, self.api) if provider["spec"]["type"] == "openshift" else Appliances(provider, self.vms)
-            )
+            self.inventory.known[provider["metadata"]["uid"]] = self.inventory_of(provider)
         self.context = Context(self.api, self.state, self.inventory)  # type: ignore[arg-type]
         self.plans, self.migrations, self.conversions = (
             PlanReconciler(self.context),
@@ -127,6 +124,9 @@ class World:
         self.reconcilers: list[Reconciler] = [self.plans, self.migrations, self.conversions]
 
     restart = start
+
+    def inventory_of(self, provider: Object) -> ProviderInventory:
+        return Live(provider, self.api) if provider["spec"]["type"] == "openshift" else Appliances(provider, self.vms)
 
     # What is there before a plan
 
@@ -219,7 +219,7 @@ class World:
             storage = volume["spec"]["storage"]
             owner = {"apiVersion": volume["apiVersion"], "kind": "DataVolume", "name": meta["name"], "uid": meta["uid"], "controller": True}
             fresh = {"labels": meta["labels"], "annotations": meta["annotations"], "ownerReferences": [owner]}
-            spec = {"accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem", **storage}
+            spec = {**self.modes(storage.get("storageClassName", "")), **storage}
             new = {"name": meta["name"], "namespace": meta["namespace"], **fresh}
             claim = self.api.create({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": new, "spec": spec})
         bound = claim.get("status", {}).get("phase") == "Bound"
@@ -232,6 +232,10 @@ class World:
         phase = "Succeeded" if bound else "Pending"
         volume["status"] = {"phase": phase, "progress": "100.0%" if bound else "N/A", "conditions": [condition]}
         self.api.update_status(volume)
+
+    def modes(self, _storage_class: str) -> Object:
+        """What CDI takes from a StorageProfile."""
+        return {"accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem"}
 
     def _claim(self, claim: Object) -> None:
         spec, name = claim["spec"], claim["metadata"]["name"]

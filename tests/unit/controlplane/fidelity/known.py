@@ -1,0 +1,68 @@
+"""In what a run here is known to differ from the recorded ones, and why. docs/fidelity.md tells the same to readers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+#: The scenarios that are run again.
+SCENARIOS = (
+    "archive-and-delete",
+    "cancel-one-vm",
+    "cold-vsphere-2vms",
+    "cold-vsphere-multidisk",
+    "cold-vsphere-windows",
+    "customization-and-transfer-network",
+    "delete-running-migration",
+    "fail-then-retry",
+    "fail-then-retry-single",
+    "luks",
+    "per-vm-options",
+    "raw-copy-compat",
+    "raw-copy-nocompat",
+    "second-migration-after-cancel",
+    "second-migration-after-success",
+    "second-migration-while-running",
+    "shared-disks",
+    "static-ips",
+    "static-ips-off",
+    "target-power-state",
+    "warm-vsphere",
+    "warm-vsphere-windows",
+)
+
+REBOOTS = "Nobody waits for the reboots of a converted Windows guest."
+TEMPLATES = "A PVC name template of a VM is taken, also where the plan names the VM by its name."
+LIBRARY_CONFIG = "The settings of VMware's disk library, which is not used, are put into no ConfigMap."
+COPIES = "A ConfigMap that is copied for a run carries the labels of that run."
+KEYS = "The keys of encrypted disks are copied into one Secret, not into two."
+ENDED = "A step that ended with an error has the time of its end, whatever the error was."
+
+#: scenario -> (pattern of a difference, why)
+KNOWN: dict[str, tuple[tuple[str, str], ...]] = {
+    "cold-vsphere-windows": (
+        (r"^VM vm-119 of plan win: (phases|pipeline) .*WaitForGuestReboots", REBOOTS),
+        (r"^Pod forklift-wait-reboot- ", REBOOTS),
+    ),
+    "warm-vsphere-windows": (
+        (r"^VM vm-116 of plan warmw: (phases|pipeline) .*WaitForGuestReboots", REBOOTS),
+        (r"^Pod forklift-wait-reboot- ", REBOOTS),
+    ),
+    "customization-and-transfer-network": ((r"^ConfigMap .*: only here$", COPIES),),
+    "luks": (
+        (r"^VM vm-125 of plan luks: pipeline \+\[2\]\.completed=", ENDED),
+        (r"^Secret luks-vm-128-(luks-)? vm-128 isLUKS: ", KEYS),
+    ),
+    "per-vm-options": (
+        (r"^ConfigMap pervm-vddk-conf-: only there$", LIBRARY_CONFIG),
+        (r"^(PersistentVolumeClaim|Conversion|Pod|VirtualMachine) .*vm-122.*pervm-crm-db-disk-0.*app-23-d0", TEMPLATES),
+    ),
+}
+
+
+def sorted_out(scenario: str, differences: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(differences that nobody knows of, known ones that are not there any more)"""
+    patterns = KNOWN.get(scenario, ())
+    unknown = [difference for difference in differences if not any(re.search(pattern, difference) for pattern, _why in patterns)]
+    gone = [pattern for pattern, _why in patterns if not any(re.search(pattern, difference) for difference in differences)]
+    return unknown, gone
