@@ -40,8 +40,7 @@ class VSphereInventory:
         self._turn = threading.RLock()
         self._endpoint = endpoint
         self._timeout = timeout
-        self._session: Session | None = None
-        self._reader: Reader | None = None
+        self._opened: tuple[Session, Reader] | None = None
         self._assembly = Assembly()
         self._tags_due = 0.0
         self._tags_problem: list[str] = []
@@ -52,12 +51,11 @@ class VSphereInventory:
         """The inventory, read as a whole, and the session closed. Raises SourceError."""
         with self._turn:
             try:
-                self._begin()
-                assert self._reader is not None and self._session is not None
-                for changes in self._reader.once():
+                session, reader = self._begin()
+                for changes in reader.once():
                     self._assembly.apply(changes)
-                self._read_tags(self._session)
-                return Collected(self._assembly.resources(), list(self._tags_problem), about(self._session))
+                self._read_tags(session)
+                return Collected(self._assembly.resources(), list(self._tags_problem), about(session))
             finally:
                 self.close()
 
@@ -65,14 +63,12 @@ class VSphereInventory:
         """The inventory as it is now; everything is read at the first call, and again after a SourceError. Raises SourceError."""
         with self._turn:
             try:
-                if self._reader is None:
-                    self._begin()
-                assert self._reader is not None and self._session is not None
-                for changes in self._reader.pages():
+                session, reader = self._opened or self._begin()
+                for changes in reader.pages():
                     self._assembly.apply(changes)
-                self._read_tags(self._session)
-                self._check_privileges(self._session)
-                return Collected(self._assembly.resources(), list(self._tags_problem), about(self._session), list(self._missing))
+                self._read_tags(session)
+                self._check_privileges(session)
+                return Collected(self._assembly.resources(), list(self._tags_problem), about(session), list(self._missing))
             except BaseException:
                 self.close()
                 raise
@@ -80,17 +76,18 @@ class VSphereInventory:
     def close(self) -> None:
         """Log out; the next reading begins anew."""
         with self._turn:
-            if self._reader is not None:
-                self._reader.close()
-            if self._session is not None:
-                self._session.close()
-            self._reader = self._session = None
+            if self._opened is not None:
+                session, reader = self._opened
+                reader.close()
+                session.close()
+            self._opened = None
 
-    def _begin(self) -> None:
-        self._session = connect(self._endpoint, self._timeout)
-        self._reader = Reader(self._session)
-        self._assembly = Assembly(tells_of_tpm(self._session))
+    def _begin(self) -> tuple[Session, Reader]:
+        session = connect(self._endpoint, self._timeout)
+        self._opened = session, Reader(session)
+        self._assembly = Assembly(tells_of_tpm(session))
         self._tags_due = self._privileges_due = 0.0
+        return self._opened
 
     def _check_privileges(self, session: Session) -> None:
         if session.is_vcenter and time.monotonic() >= self._privileges_due:

@@ -101,7 +101,7 @@ class Session:
     @property
     def cookie(self) -> str:
         """The session's cookie, which datastore files and NFC leases accept instead of user and password: NAME=VALUE."""
-        return str(self.instance._stub.cookie).split(";")[0]
+        return str(self.instance._stub.cookie).partition(";")[0]
 
     def object(self, kind: str, id: str) -> Any:
         """A managed object by type ("VirtualMachine") and ID ("vm-12"). That it exists shows when it is used."""
