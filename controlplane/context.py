@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+    from ansible_collections.vmshift.mtv.controlplane.apiserver.auth import Tokens
     from ansible_collections.vmshift.mtv.controlplane.inventory.cache import Inventory
     from ansible_collections.vmshift.mtv.controlplane.state import State
 
@@ -36,3 +37,4 @@ class Context:
     inventory: Inventory
     namespace: str = CONTROLLER_NAMESPACE
     guests: Guests = NO_GUESTS
+    tokens: Tokens | None = None  # None: pods get none

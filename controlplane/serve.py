@@ -64,7 +64,7 @@ class ControlPlane:
         self.api = Api(self.store, Registry())
         self.tokens = Tokens(self.api, state)
         self.inventory = Inventory(self.api)
-        self.context = Context(self.api, state, self.inventory, guests=guests)
+        self.context = Context(self.api, state, self.inventory, guests=guests, tokens=self.tokens)
         self.api.admission.extend(webhooks(self.context))
         self._runners: list[web.AppRunner] = []
 

@@ -21,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.vmshift.mtv.controlplane.cluster import images, podstatus, processes
+from ansible_collections.vmshift.mtv.controlplane.cluster import images, podstatus, processes, service_accounts
 from ansible_collections.vmshift.mtv.controlplane.cluster.environment import Unconfigured, environment_of
 from ansible_collections.vmshift.mtv.controlplane.cluster.mounts import claims_of, mounts_of
 from ansible_collections.vmshift.mtv.controlplane.cluster.processes import Ended, Lost, Running
@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 Object = dict[str, Any]
 
 NODE = "localhost"
+TOO_LONG = "Pod was active on the node longer than the specified deadline"
 KUBELET, SCHEDULER = "kubelet", "default-scheduler"
 RETRY = 2.0  # seconds until a pod whose configuration is incomplete is looked at again
 FIRST_BACKOFF, LONGEST_BACKOFF = 10.0, 300.0  # seconds between restarts of a container; doubled with each
@@ -169,13 +170,11 @@ class PodReconciler(Reconciler):
         try:
             await self._launch(pod)
         except images.UnknownImage as error:
-            self._hold(pod, "ErrImagePull", str(error))
-            return None
+            return self._hold(pod, "ErrImagePull", str(error), None)
         except (Unconfigured, processes.LaunchFailed, OSError) as error:
             if not self._api.find(self.kind, pod["metadata"]["namespace"], pod["metadata"]["name"]):
                 return None  # deleted meanwhile
-            self._hold(pod, "CreateContainerConfigError", str(error))
-            return RETRY
+            return self._hold(pod, "CreateContainerConfigError", str(error), RETRY)
         self._tell(pod, "Normal", "Started", f"Started container {pod['spec']['containers'][0]['name']}", KUBELET)
         return 0.0
 
@@ -212,25 +211,31 @@ class PodReconciler(Reconciler):
         folder.mkdir(mode=0o700, exist_ok=True)
         mounts = Mounts(mounts_of(self._context, pod, container, folder))
         (folder / MOUNTS_FILE).write_text(mounts.to_json())
+        if images.runs_hook(container):
+            environment.update(service_accounts.furnish(self._context, pod, folder))
         await processes.launch(folder, argv, environment, _grace(pod))
 
-    def _hold(self, pod: Object, reason: str, message: str) -> None:
+    def _hold(self, pod: Object, reason: str, message: str, again: float | None) -> float | None:
+        """A pod that cannot start, for which the deadline counts, too. Returns the seconds until the next look, `again` at most."""
         before = pod.get("status", {}).get("containerStatuses") or [{}]
         if before[0].get("state", {}).get("waiting") != {"reason": reason, "message": message}:
             self._tell(pod, "Warning", "Failed", f"Error: {reason}: {message}", KUBELET)
-        self._write(pod, podstatus.waiting(pod, reason, message))
+        pod = self._write(pod, podstatus.waiting(pod, reason, message))
+        rest = _rest(pod)
+        if rest is not None and rest <= 0:
+            self._write(pod, podstatus.failed(pod, "DeadlineExceeded", TOO_LONG))
+            return None
+        return min(seconds for seconds in (rest, again) if seconds is not None) if rest is not None or again is not None else None
 
     # Running and ended
 
     async def _observe(self, pod: Object, running: Running) -> float | None:
         if not _shown_running(pod):
             pod = self._write(pod, podstatus.running(pod, running.started, processes.failures(self._folder(pod))))
-        limit = pod["spec"].get("activeDeadlineSeconds")
-        rest = None if limit is None else limit - (time.time() - datetime.fromisoformat(pod["status"]["startTime"]).timestamp())
+        rest = _rest(pod)
         if rest is not None and rest <= 0:
             await processes.stop(self._folder(pod), _grace(pod))
-            why = "Pod was active on the node longer than the specified deadline"
-            self._write(pod, podstatus.failed(pod, "DeadlineExceeded", why))
+            self._write(pod, podstatus.failed(pod, "DeadlineExceeded", TOO_LONG))
             return None
         if not self._watch(pod, running.pid):
             return 1.0
@@ -342,6 +347,12 @@ def _waits(pod: Object, failures: int) -> bool:
     container = (pod.get("status", {}).get("containerStatuses") or [{}])[0]
     waiting = container.get("state", {}).get("waiting", {}).get("reason") == podstatus.CRASH_LOOP
     return waiting and container.get("restartCount") == failures
+
+
+def _rest(pod: Object) -> float | None:
+    """Seconds until the deadline of a pod; None when it has none."""
+    limit = pod["spec"].get("activeDeadlineSeconds")
+    return None if limit is None else limit - (time.time() - datetime.fromisoformat(pod["status"]["startTime"]).timestamp())
 
 
 def _grace(pod: Object) -> float:

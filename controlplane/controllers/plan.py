@@ -11,7 +11,7 @@ from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation im
 from ansible_collections.vmshift.mtv.controlplane.controllers.references import referring_to, referring_to_provider
 from ansible_collections.vmshift.mtv.controlplane.controllers.reporting import report
 from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Reconciler
-from ansible_collections.vmshift.mtv.controlplane.migration import history, labels, scheduling, vddk
+from ansible_collections.vmshift.mtv.controlplane.migration import history, labels, scheduling
 from ansible_collections.vmshift.mtv.controlplane.migration.runner import PlanRunner
 from ansible_collections.vmshift.mtv.controlplane.migration.settings import settings
 from ansible_collections.vmshift.mtv.controlplane.migration.sources import ADAPTERS
@@ -43,7 +43,7 @@ class PlanReconciler(Reconciler):
             "Provider": lambda provider: referring_to(self.context.api, "Plan", "provider", provider),
             **dict.fromkeys(("NetworkMap", "StorageMap"), lambda found: referring_to(self.context.api, "Plan", "map", found)),
             "Hook": lambda hook: referring_to(self.context.api, "Plan", "hook", hook),
-            "Job": self._trying_an_image,
+            "Job": self._of_job,
             **dict.fromkeys(CHILDREN, _of_child),
         }
 
@@ -51,9 +51,10 @@ class PlanReconciler(Reconciler):
         reference = migration["spec"].get("plan") or {}
         yield reference.get("namespace", ""), reference.get("name", "")
 
-    def _trying_an_image(self, job: Object) -> Iterable[Key]:
+    def _of_job(self, job: Object) -> Iterable[Key]:
+        """Jobs that try an image, and those of hooks, know their plan by its uid."""
         found = job["metadata"].get("labels") or {}
-        plan = self.context.api.store.by_uid(found.get("plan", "")) if vddk.LABEL in found else None
+        plan = self.context.api.store.by_uid(found.get("plan", ""))
         if plan is not None and plan.kind == "Plan":
             yield plan.place
 

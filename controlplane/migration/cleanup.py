@@ -32,6 +32,7 @@ def after_success(here: Objects, there: Objects, plan: Object, vm: Object) -> No
         _delete_conversions(here, there, plan, wanted)
     for kind in HELPERS:
         there.delete_all(kind, None, wanted)
+    _delete_hooks(here, plan, vm["id"])
 
 
 def of_vm(here: Objects, there: Objects, plan: Object, vm: Object, *, succeeded: bool) -> bool:
@@ -49,7 +50,14 @@ def of_vm(here: Objects, there: Objects, plan: Object, vm: Object, *, succeeded:
     for kind in HELPERS:
         there.delete_all(kind, None, wanted)
     left += ova_store.remove(there, plan, vm["id"])
+    _delete_hooks(here, plan, vm["id"])
     return not left
+
+
+def _delete_hooks(here: Objects, plan: Object, vm_id: str) -> None:
+    """The Jobs of hooks, with their pods, and ConfigMaps."""
+    for kind in ("Job", "ConfigMap"):
+        here.delete_all(kind, plan["metadata"]["namespace"], labels.of_hooks(plan, vm_id))
 
 
 def _deletes_failed(plan: Object, vm: Object) -> bool:

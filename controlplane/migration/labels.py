@@ -57,6 +57,11 @@ def of_vm(plan: Object, vm_id: str) -> dict[str, str]:
     return {**of_plan(plan), RESOURCE: "vm-config", VM_ID: vm_id}
 
 
+def of_hooks(plan: Object, vm_id: str) -> dict[str, str]:
+    """Jobs and ConfigMaps of hooks that ran for one VM of `plan`, in whichever run."""
+    return {PLAN: plan["metadata"]["uid"], RESOURCE: "hook-config", VM_ID: vm_id}
+
+
 def of_run(plan: Object, migration_uid: str, vm_id: str) -> dict[str, str]:
     """Children of one VM in one run: Forklift's *vmLabels*."""
     return {**of_vm(plan, vm_id), MIGRATION: migration_uid}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.vmshift.mtv.plugins.module_utils.hook_job import Resources
+
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.blocking import Objects
 
@@ -33,6 +35,7 @@ class Settings:
     windows_wait_for_reboot: bool = True
     wait_for_consolidation: bool = True
     precopy_minutes: int = 60
+    hooks: Resources = Resources()
     namespace: str = ""
 
 
@@ -63,6 +66,9 @@ def read(spec: Object) -> Settings:
         extra_conf_config_map=spec.get("virt_v2v_extra_conf_config_map") or "",
         vddk_image=spec.get("vddk_image") or "",
         windows_wait_for_reboot=_flag(spec.get("feature_windows_wait_for_reboot"), default.windows_wait_for_reboot),
+        hooks=Resources(
+            **{name: spec.get(f"hooks_container_{name}") or getattr(default.hooks, name) for name in default.hooks.__dataclass_fields__}
+        ),
         precopy_minutes=int(spec.get("controller_precopy_interval") or default.precopy_minutes),
         wait_for_consolidation=_flag(spec.get("wait_for_final_snapshot_consolidation"), default.wait_for_consolidation),
     )

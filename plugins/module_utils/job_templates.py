@@ -1,7 +1,7 @@
 # Copyright (c) 2026, vmshift contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Job templates of Ansible Automation Platform (AAP): from a name to the id that a Hook holds (facts 4.4)."""
+"""Job templates of Ansible Automation Platform (AAP): from a name to the id that a Hook holds, launched, and their jobs (facts 4.4)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.resources import get, 
 
 SECONDS = 30.0  # for one answer, as MTV waits
 SHOWN = 10
+_LONGEST_ANSWER = 500  # bytes of a refusal that are shown
 #: Where the controller's API is when it does not say so itself, as AAP 2.5 and newer with its gateway.
 GATEWAY_PREFIX = "/api/controller/v2"
 
@@ -49,11 +50,25 @@ def resolved(platform: Platform, name: str) -> int:
     raise TalkError(f"aap.job_template: there is no job template {name!r} that this token sees; there are: {_listed(similar)}{more}.")
 
 
+def launched(platform: Platform, template: int, extra_vars: Mapping[str, str], seconds: float = SECONDS) -> int:
+    """The id of the job that was launched from a job template. Raises TalkError with what AAP answers."""
+    answer = _ask(platform, f"{_prefix(platform)}/job_templates/{template}/launch/", {"extra_vars": dict(extra_vars)}, seconds)
+    if not isinstance(answer, dict) or not isinstance(answer.get("id"), int):
+        raise TalkError(f"AAP job template {template}: the answer to its launch names no job")
+    return answer["id"]
+
+
+def job_status(platform: Platform, job: int, seconds: float = SECONDS) -> str:
+    """pending, waiting, running; successful; failed, error, canceled. Raises TalkError."""
+    answer = _ask(platform, f"{_prefix(platform)}/jobs/{job}/", None, seconds)
+    return str(answer.get("status", "")) if isinstance(answer, dict) else ""
+
+
 def of_hook(cluster: Cluster, namespace: str, aap: Mapping[str, Any]) -> Platform:
     """The connection that the options of a hook give. `aap`: options url, token_secret, ca_cert, insecure_skip_verify."""
     token = _secret_text(cluster, namespace, aap["token_secret"], "token", "aap.token_secret")
     where = f"the Secret {namespace}/{aap['token_secret']}"
-    return Platform(_base(aap["url"], "aap.url"), token, where, aap["ca_cert"] or "", bool(aap["insecure_skip_verify"]))
+    return Platform(base(aap["url"], "aap.url"), token, where, aap["ca_cert"] or "", bool(aap["insecure_skip_verify"]))
 
 
 def of_settings(cluster: Cluster, namespace: str, aap: Mapping[str, Any]) -> Platform:
@@ -71,7 +86,7 @@ def of_settings(cluster: Cluster, namespace: str, aap: Mapping[str, Any]) -> Pla
     if not authority and not insecure and spec.get("aap_ca_secret_name"):
         authority = _secret_text(cluster, there, spec["aap_ca_secret_name"], "ca.crt", "aap_ca_secret_name")
     where = f"the Secret {there}/{spec['aap_token_secret_name']}"
-    return Platform(_base(spec["aap_url"], "aap_url"), token, where, authority, bool(insecure))
+    return Platform(base(spec["aap_url"], "aap_url"), token, where, authority, bool(insecure))
 
 
 def _controller(cluster: Cluster, namespace: str) -> dict[str, Any]:
@@ -100,7 +115,7 @@ def _secret_text(cluster: Cluster, namespace: str, name: str, key: str, option: 
     return text
 
 
-def _base(url: str, option: str) -> str:
+def base(url: str, option: str) -> str:
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname:
         raise TalkError(f"{option}: give an https URL, because a token is sent there; this is {url!r}.")
@@ -122,6 +137,23 @@ def _templates(platform: Platform, prefix: str, **query: Any) -> tuple[list[dict
 
 
 def _get(platform: Platform, path: str) -> Any:
+    try:
+        return _ask(platform, path)
+    except Refused as error:
+        raise TalkError(_refusal(platform, path, error)) from None
+
+
+class Refused(TalkError):
+    """AAP answered with another status than success. The text is MTV's, with what was answered."""
+
+    def __init__(self, error: HTTPError) -> None:
+        said = error.read()[:_LONGEST_ANSWER].decode(errors="replace").strip()
+        super().__init__(f"AAP returned status {error.code}: {said}")
+        self.code, self.headers = error.code, error.headers
+
+
+def _ask(platform: Platform, path: str, body: Any = None, seconds: float = SECONDS) -> Any:
+    """What AAP answers to GET, or to POST with `body`. Raises TalkError."""
     from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
     class NoRedirect(HTTPRedirectHandler):
@@ -131,12 +163,16 @@ def _get(platform: Platform, path: str) -> Any:
             return None
 
     opener = build_opener(NoRedirect, HTTPSHandler(context=_tls(platform)))
-    request = Request(platform.url + path, headers={"Authorization": f"Bearer {platform.token}", "Accept": "application/json"})
+    headers = {"Authorization": f"Bearer {platform.token}", "Accept": "application/json"}
+    data = None if body is None else json.dumps(body).encode()
+    if data:
+        headers["Content-Type"] = "application/json"
+    request = Request(platform.url + path, data=data, headers=headers)
     try:
-        with opener.open(request, timeout=SECONDS) as reply:
+        with opener.open(request, timeout=seconds) as reply:
             return json.loads(reply.read())
     except HTTPError as error:
-        raise TalkError(_refusal(platform, path, error)) from None
+        raise Refused(error) from None
     except URLError as error:
         reason = error.reason
         if isinstance(reason, ssl.SSLCertVerificationError):
@@ -149,7 +185,7 @@ def _get(platform: Platform, path: str) -> Any:
         raise TalkError(f"aap: {platform.url} does not answer like Ansible Automation Platform: this is no JSON.") from None
 
 
-def _refusal(platform: Platform, path: str, error: HTTPError) -> str:
+def _refusal(platform: Platform, path: str, error: Refused) -> str:
     if error.code in (401, 403):
         return f"aap: {platform.url} does not accept the token in {platform.where} ({error.code})."
     if error.code in (301, 302, 303, 307, 308):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 from ansible_collections.vmshift.mtv.controlplane.controllers import conversion_tools
@@ -17,7 +18,11 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.image_reference import
 Object = dict[str, Any]
 
 HOOK_STEPS = ("PreHook", "PostHook")
-NO_HOOKS = "The embedded control plane does not run hooks yet: leave them out of the plan, or migrate with MTV on a cluster."
+ONLY_PLAYBOOKS = (
+    "This control plane pulls no images: it runs hooks that have a playbook, and job templates. "
+    "A hook whose image has a program of its own runs on a cluster only."
+)
+NO_RUNNER = "Hooks with a playbook need ansible-runner in the Python that runs this control plane: install the package ansible-runner."
 
 
 def migration_type(subject: Subject) -> None:
@@ -40,6 +45,9 @@ def hooks(subject: Subject) -> None:
         ("HookServiceAccountNotValid", "NotFound", "ServiceAccount of the hook not found in the plan namespace."): [],
     }
     unset, missing, unready, step, account = findings.values()
+    # Of this control plane: without them a hook would wait for its end in silence.
+    images = findings.setdefault(("HooksNotSupported", "NotSupported", ONLY_PLAYBOOKS), [])
+    runner = findings.setdefault(("HooksNotSupported", "NotInstalled", NO_RUNNER), [])
     hooked = [entry for entry in subject.spec.get("vms") or () if entry.get("hooks")]
     resolved = {id(planned.entry): planned.text for planned in vms.select(subject).vms} if hooked else {}
     for entry in hooked:
@@ -58,12 +66,13 @@ def hooks(subject: Subject) -> None:
                 continue
             if not is_true(found, READY):
                 unready.append(described)
+            if not found["spec"].get("aap") and not found["spec"].get("playbook"):
+                images.append(described)
+            elif not found["spec"].get("aap") and importlib.util.find_spec("ansible_runner") is None:
+                runner.append(described)
             name = found["spec"].get("serviceAccount")
             if name and not has_service_account(subject, subject.plan["metadata"]["namespace"], name):
                 account.append(described)
-    if hooked:
-        # Of this control plane: without it a migration would pass over them, and look as if they had run.
-        findings["HooksNotSupported", "NotSupported", NO_HOOKS] = [f"VM: {resolved.get(id(entry), text(entry))}" for entry in hooked]
     for (type, reason, message), items in findings.items():
         if items:
             subject.conditions.set(type, CRITICAL, message, reason=reason, items=items)

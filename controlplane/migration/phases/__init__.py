@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ansible_collections.vmshift.mtv.controlplane.migration import itineraries
-from ansible_collections.vmshift.mtv.controlplane.migration.phases import conversion, disks, power, start, target, warm
+from ansible_collections.vmshift.mtv.controlplane.migration.phases import conversion, disks, hooks, power, start, target, warm
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
@@ -19,6 +19,7 @@ Phase = Callable[["VmRun"], bool | str]
 
 PHASES: dict[str, Phase] = {
     itineraries.STARTED: start.begin,
+    itineraries.PRE_HOOK: hooks.run,
     itineraries.STORE_POWER_STATE: power.store_state,
     itineraries.POWER_OFF_SOURCE: power.turn_off,
     itineraries.WAIT_FOR_POWER_OFF: power.is_off,
@@ -47,4 +48,5 @@ PHASES: dict[str, Phase] = {
     itineraries.CONVERT_GUEST: conversion.convert,
     itineraries.COPY_DISKS_VIRT_V2V: conversion.copy,
     itineraries.CREATE_VM: target.create,
+    itineraries.POST_HOOK: hooks.run,
 }

@@ -50,6 +50,9 @@ class Source(Protocol):
     def find(self, ref: Object) -> Object | None:
         """The VM of a reference {id, name}; None when there is none, or several."""
 
+    def workload(self, vm: Object) -> Object:
+        """A VM with all that it refers to, as the inventory service shows it."""
+
     def itinerary(self, plan: Object) -> Itinerary:
         """The rows of the workflow of `plan`, of which those stay that fit the traits of each VM."""
 
@@ -114,6 +117,9 @@ class InventorySource:
     @property
     def ready(self) -> bool:
         return self._inventory.loaded
+
+    def workload(self, vm: Object) -> Object:
+        return self._inventory.workload(vm["id"])
 
     def find(self, ref: Object) -> Object | None:
         found = self._inventory.find("vms", ref)

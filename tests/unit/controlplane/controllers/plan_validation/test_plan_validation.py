@@ -440,13 +440,27 @@ def test_service_account_is_needed_where_hooks_run_too(bench: Bench) -> None:
     bench.set(serviceAccount="mover")
     assert bench.found() == []
     hook = {"step": "PreHook", "hook": {"name": "h", "namespace": "mig"}}
-    bench.plane.ready(bench.plane.create("Hook", "mig", "h", spec={"image": "quay.io/a/b"}))
+    bench.plane.ready(bench.plane.create("Hook", "mig", "h", spec={"image": "quay.io/a/b", "playbook": "LQ=="}))
     bench.set(vms=[{"name": "web", "hooks": [hook]}])
     found = {c["type"]: c["message"] for c in bench.found()}
-    assert found.pop("HooksNotSupported").startswith("The embedded control plane does not run hooks yet")
     assert found == {"ServiceAccountNotValid": "ServiceAccount 'mover' not found in plan namespace 'mig'."}
     bench.set(serviceAccount="default")
-    assert bench.only()["type"] == "HooksNotSupported"
+    assert bench.found() == []
+
+
+def test_what_this_control_plane_cannot_run_of_hooks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    hook = {"step": "PreHook", "hook": {"name": "h", "namespace": "mig"}}
+    bench.plane.ready(bench.plane.create("Hook", "mig", "h", spec={"image": "quay.io/a/b"}))
+    bench.set(vms=[{"name": "web", "hooks": [hook]}])
+    found = bench.only()
+    assert (found["type"], found["category"], found["reason"]) == ("HooksNotSupported", "Critical", "NotSupported")
+    assert found["message"].startswith("This control plane pulls no images")
+    bench.plane.api.patch("Hook", "mig", "h", {"spec": {"playbook": "LQ=="}})
+    assert bench.found() == []
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert bench.only()["reason"] == "NotInstalled" and "install the package ansible-runner" in bench.only()["message"]
+    bench.plane.api.patch("Hook", "mig", "h", {"spec": {"image": None, "playbook": None, "aap": {"jobTemplateId": 7}}})
+    assert bench.found() == []
 
 
 def test_hooks(bench: Bench) -> None:
@@ -468,7 +482,7 @@ def test_hooks(bench: Bench) -> None:
         ("HookNotReady", "NotFound", [unready]),
         ("HookStepNotValid", "NotValid", [f"VM: {WEB} step: MidHook"]),
         ("HookServiceAccountNotValid", "NotFound", [ok]),
-        ("HooksNotSupported", "NotSupported", [f"VM: {WEB}"]),
+        ("HooksNotSupported", "NotSupported", [unready, ok]),
     ]
 
 
