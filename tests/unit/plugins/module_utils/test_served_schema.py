@@ -49,6 +49,16 @@ def test_an_old_installation_is_recognized_by_what_it_lacks(there):
         refuse_older_than(there, [("settings.esxiCloneMethod", "2.10"), ("settings.managementType", "2.12.3")])
 
 
+@pytest.mark.mtv("2.11.0")
+def test_fields_that_a_newer_release_lacked_again_do_not_make_it_old(there):
+    plan = spec_fields(there, "Plan")
+    for field in ("enableNestedVirtualization", "virtV2vImage", "xfsCompatibility"):
+        del plan[field]
+    assert not older_than(there, "2.11.0")
+    with pytest.raises(TalkError, match=r"virt_v2v_image: .* MTV 2\.10\.6 and newer \(not 2\.11\.0\) do\."):
+        refuse_newer(there, "Plan", {"virtV2vImage": "x"})
+
+
 @pytest.mark.mtv("2.12.2")
 def test_a_release_that_no_field_tells_apart_is_given_the_benefit_of_the_doubt(there):
     refuse_older_than(there, [("settings.managementType", "2.12.3")])
