@@ -22,10 +22,10 @@ PATIENCE = 120.0  # seconds
 
 
 class Plans:
-    """One control plane that migrates from one lab."""
+    """One control plane that migrates from one lab, to itself or to the one that is `there`."""
 
-    def __init__(self, state: State, lab: VSphere) -> None:
-        self.state, self.lab = state, lab
+    def __init__(self, state: State, lab: VSphere, there: Plans | None = None) -> None:
+        self.state, self.lab, self.there = state, lab, there or self
         self.cluster: Cluster = connect({"kubeconfig": str(state.kubeconfig)})
 
     def apply(self, kind: str, name: str, namespace: str = PLANS, **fields: Any) -> Object:
@@ -84,8 +84,8 @@ class Plans:
     def ended(self, plan: str) -> bool:
         return any(self.is_true("Plan", plan, type) for type in ("Succeeded", "Failed", "Canceled"))
 
-    def succeeded(self, plan: str) -> Object:
-        self.until(lambda: self.ended(plan))
+    def succeeded(self, plan: str, seconds: float = PATIENCE) -> Object:
+        self.until(lambda: self.ended(plan), seconds)
         assert self.is_true("Plan", plan, "Succeeded"), self.get("Plan", plan)["status"]
         return self.vm(plan)
 
@@ -107,10 +107,11 @@ class Plans:
 
     def volumes(self, plan: str) -> list[Path]:
         """The files behind the disks of the VM that a plan has made, in their order."""
-        machine = self.get("VirtualMachine", self.vm(plan)["name"], TARGET)
+        there = self.there
+        machine = there.get("VirtualMachine", self.vm(plan)["name"], TARGET)
         volumes = machine["spec"]["template"]["spec"]["volumes"]
-        claims = [self.get("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"], TARGET) for volume in volumes]
-        return [self.state.volume(claim["spec"]["volumeName"]) for claim in claims]
+        claims = [there.get("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"], TARGET) for volume in volumes]
+        return [there.state.volume(claim["spec"]["volumeName"]) for claim in claims]
 
     def sums(self, plan: str) -> list[str]:
         return [sha256(path) for path in self.volumes(plan)]

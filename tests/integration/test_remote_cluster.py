@@ -1,0 +1,94 @@
+"""Migrations to another cluster: a second control plane with ports and a state folder of its own, reached over its API only."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+pytest.importorskip("pyVmomi")
+import yaml
+
+from ansible_collections.vmshift.mtv.controlplane import lifetime
+from ansible_collections.vmshift.mtv.controlplane.datapath.acceleration import libguestfs_environment
+from ansible_collections.vmshift.mtv.controlplane.state import State
+from ansible_collections.vmshift.mtv.lab import guests
+from ansible_collections.vmshift.mtv.lab.commands import run
+from ansible_collections.vmshift.mtv.lab.vsphere.machines import ONE, Disk, Machine, Nic
+from ansible_collections.vmshift.mtv.lab.vsphere.seed import sha256
+from ansible_collections.vmshift.mtv.lab.vsphere.server import VSphere
+from ansible_collections.vmshift.mtv.tests.integration.vsphere_plans import PLANS, Plans
+
+MIB = 1 << 20
+CONVERSION = 600.0  # seconds it may take, on a machine that does much else
+pytestmark = pytest.mark.skipif(bool(os.environ.get("KUBECONFIG")), reason="needs two embedded control planes and the lab")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    small = Machine("small", disks=(Disk(size=24 * MIB), Disk(size=40 * MIB, datastore="LocalDS_1")), nics=(Nic(),))
+    lab = VSphere.start(tmp_path_factory.mktemp("vcenter"), [*ONE, small], while_process=os.getpid())
+    yield lab
+    lab.stop()
+
+
+@pytest.fixture(scope="module")
+def there(lab: VSphere, serve_state: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The cluster that VMs go to."""
+    state = State(tmp_path_factory.mktemp("there") / "state")
+    serve_state(state)
+    yield Plans(state, lab)
+    lifetime.stop(state)
+
+
+@pytest.fixture(scope="module")
+def plans(lab: VSphere, there: Plans, serve_state: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The cluster that has MTV. Of the other one it has what a user gives it: URL, token and authority."""
+    state = State(tmp_path_factory.mktemp("here") / "state")
+    serve_state(state, VMSHIFT_PRECOPY_MINUTE="1")
+    plans = Plans(state, lab, there)
+    given = yaml.safe_load(there.state.kubeconfig.read_text())
+    token = given["users"][0]["user"]["token"]
+    plans.apply("Namespace", PLANS, "")
+    authority = (there.state.pki / "ca.crt").read_text()
+    plans.apply("Secret", "there", stringData={"token": token, "ca.crt": authority})
+    reference = {"name": "there", "namespace": PLANS}
+    plans.apply("Provider", "there", spec={"type": "openshift", "url": given["clusters"][0]["cluster"]["server"], "secret": reference})
+    plans.until(lambda: plans.is_true("Provider", "there", "Ready"))
+    plans.apply("ForkliftController", "forklift-controller", "konveyor-forklift", spec={"controller_precopy_interval": 2})
+    plans.furnish(destination=reference)
+    yield plans
+    lifetime.stop(state)
+
+
+def nothing_is_here(plans: Plans) -> None:
+    kinds = ("VirtualMachine", "PersistentVolumeClaim", "DataVolume", "Pod")
+    assert {kind: plans.list(kind) for kind in kinds} == {kind: [] for kind in kinds}
+
+
+def test_disks_of_a_machine_that_is_switched_off_are_copied_there(plans: Plans, lab: VSphere) -> None:
+    plans.plan("cold", "small", skipGuestConversion=True)
+    plans.run("cold")
+    vm = plans.succeeded("cold")
+    nothing_is_here(plans)
+    assert [step["name"] for step in vm["pipeline"]] == ["Initialize", "DiskTransfer", "VirtualMachineCreation"]
+    assert vm["restorePowerState"] == "On"
+    assert plans.sums("cold") == [lab.sha256("small", disk) for disk in (0, 1)]
+
+
+def test_a_guest_is_copied_there_while_it_runs_and_converted_there(plans: Plans, there: Plans, lab: VSphere) -> None:
+    plans.plan("warm", "web-1", type="warm", runPreflightInspection=False, targetPowerState="off")
+    plans.run("warm")
+    plans.until(lambda: (plans.vm("warm").get("warm") or {}).get("successes", 0) >= 1)
+    lab.write("web-1", 1, 3 * MIB, b"between the copies")
+    plans.cut_over("warm")
+    plans.succeeded("warm", CONVERSION)
+    nothing_is_here(plans)
+
+    root, data = plans.volumes("warm")
+    assert sha256(data) == lab.sha256("web-1", 1)
+    read = ["guestfish", "--ro", "-a", root, "-m", "/dev/sda1", "cat", "/root/payload", ":", "cat", "/etc/initramfs-tools/modules"]
+    text = run(read, env=libguestfs_environment())
+    assert guests.guest_disks()[2].payload in text
+    assert "virtio_blk" in text
