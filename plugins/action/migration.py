@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ansible import constants
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -16,12 +17,18 @@ from ansible.utils.display import Display
 from ansible_collections.vmshift.mtv.plugins.module_utils.progress import SHORTEST, Slice, Teller
 
 display = Display()
+#: Callbacks whose output a program reads: a line in between would break it.
+FOR_PROGRAMS = ("json", "jsonl")
 
 
 def waits(arguments: Mapping[str, Any]) -> bool:
     """Whether a task with these arguments waits for the end of a run and may speak. What is no boolean is the module's to refuse."""
     wanted = all(boolean(arguments.get(name, True), strict=False) for name in ("wait", "progress"))
     return wanted and arguments.get("state", "started") == "started"
+
+
+def read_by_a_program() -> bool:
+    return str(constants.DEFAULT_STDOUT_CALLBACK).rpartition(".")[2] in FOR_PROGRAMS
 
 
 def joined(first: Mapping[str, Any], last: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,7 +53,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         task = self._task
-        if task.check_mode or task.async_val or task.no_log or not waits(task.args):
+        if task.check_mode or task.async_val or task.no_log or not waits(task.args) or read_by_a_program():
             wrap_async = bool(task.async_val) and not self._connection.has_native_async
             return self._execute_module(task_vars=task_vars, wrap_async=wrap_async)
         return self._wait(task_vars)

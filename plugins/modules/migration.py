@@ -108,8 +108,8 @@ options:
     description:
       - Whether the task tells how the VMs get on while it waits, also when the module runs on another host - a line for each VM that has
         moved, with its step, the part that is done, the rate and the time that is left.
-      - Lines come every 5 to 60 seconds, at most ten at once. There are none in check mode, with C(async), with C(no_log), and unless the
-        task waits with O(state=started).
+      - Lines come every 5 to 60 seconds, at most ten at once. There are none in check mode, with C(async), with C(no_log), with a callback
+        whose output is JSON, and unless the task waits with O(state=started).
     type: bool
     default: true
   progress_slice:

@@ -24,7 +24,7 @@ def render(report: Mapping[str, Any]) -> str:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(clock=clock, count=_count, instant=_instant)
+    environment.filters.update(clock=clock, count=_count, instant=_instant, size=_size)
     summary = report["summary"]
     return environment.from_string(TEMPLATE).render(
         report=report,
@@ -91,6 +91,15 @@ def _share(part: int, whole: int) -> float:
 def _count(number: float | None) -> str:
     """1,234 or 12.5; `-` for a figure that is not known."""
     return "-" if number is None else f"{number:,}"
+
+
+def _size(mebibytes: int) -> str:
+    """`512 MiB`, `9.8 GiB`, `4.8 TiB`."""
+    number, unit = float(mebibytes), "MiB"
+    for larger in ("GiB", "TiB"):
+        if number >= 1024:
+            number, unit = number / 1024, larger
+    return f"{number:,.0f} {unit}" if unit == "MiB" else f"{number:,.1f} {unit}"
 
 
 def _instant(text: str | None) -> str:

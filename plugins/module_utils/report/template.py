@@ -49,7 +49,7 @@ TEMPLATE = """\
 <div class="{{ outcome if summary[outcome] else 'none' }}"><dt>{{ outcome | capitalize }}</dt><dd>{{ summary[outcome] | count }}</dd></div>
 {% endif %}
 {% endfor %}
-<div><dt>Disks, MiB</dt><dd>{{ summary.disk_mb | count }}</dd></div>
+<div><dt>Disks</dt><dd>{{ summary.disk_mb | size }}</dd></div>
 <div><dt>Wall time</dt><dd>{{ summary.duration | clock }}</dd></div>
 </dl>
 {% if shares %}
@@ -90,7 +90,7 @@ height="2"/>{% set at.x = at.x + part %}{% endfor %}
 {% if plan.started %}Began {{ plan.started | instant }}, {{ plan.duration | clock }} {{ 'in all' if plan.completed
 else 'so far' }}.{% endif %}
 {% if plan.follow_ups %}
-What it had left went on in the follow-up {{ 'plans' if plan.follow_ups | length > 1 else 'plan' }}
+ What it had left went on in the follow-up {{ 'plans' if plan.follow_ups | length > 1 else 'plan' }}
 <bdi>{{ plan.follow_ups | join(', ') }}</bdi>.
 {% endif %}</p>
 {% if section.legend %}

@@ -101,3 +101,11 @@ def test_check_mode_secrecy_and_async_are_left_alone(action, task):
     plain = action({"plan": "demo"}, **task)
     plain.run()
     assert plain.calls == [(None, "async_val" in task)] and not plain.said
+
+
+@pytest.mark.parametrize(("callback", "speaks"), [("default", True), ("ansible.posix.json", False), ("ansible.posix.jsonl", False)])
+def test_output_for_programs_has_no_lines_in_between(action, monkeypatch, callback, speaks):
+    monkeypatch.setattr(migration.constants, "DEFAULT_STDOUT_CALLBACK", callback, raising=False)
+    task = action({"plan": "demo"})
+    task.run()
+    assert bool(task.said) == speaks and len(task.calls) == (3 if speaks else 1)

@@ -429,3 +429,71 @@ def test_what_an_old_mtv_does_not_know_is_refused_before_anything_is_written(wor
 def test_an_old_mtv_takes_what_it_knows(world, run):
     assert run("plan", **GIVEN, warm=True, preserve_static_ips=False)["changed"]
     assert not run("plan", **GIVEN, warm=True, preserve_static_ips=False)["changed"]
+
+
+class Counted(dict):
+    """An inventory that keeps what was asked for."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.asked = []
+
+    def get(self, path, default=None):
+        self.asked.append(path.rsplit("/", 1)[1])
+        return super().get(path, default)
+
+
+def test_many_vms_of_very_many_are_chosen_in_one_task_with_one_read_of_the_inventory(world, run):
+    """One of four folders, by all kinds of words, with options for single VMs."""
+    source = world.provider("vc", "vsphere", url="https://vc/sdk")
+    world.do("update_status", {**source, "status": world.ready(source)})
+    provider = {"source": {"name": "vc", "namespace": "mig"}, "destination": {"name": "host", "namespace": "konveyor-forklift"}}
+    maps = (("NetworkMap", "network-1", {"type": "pod"}), ("StorageMap", "datastore-1", {"storageClass": "sc"}))
+    for kind, id, destination in maps:
+        made = world.make(kind, "vc", spec={"provider": provider, "map": [{"source": {"id": id}, "destination": destination}]})
+        world.do("update_status", {**made, "status": world.ready(made)})
+
+    def vm(number):
+        return {
+            "id": f"vm-{number}",
+            "name": f"app-{number:05}",
+            "path": f"/DC/vm/wave{number % 4}/app-{number:05}",
+            "parent": {"kind": "Folder", "id": f"f-{number % 4}"},
+            "host": f"host-{number % 8}",
+            "powerState": "poweredOn" if number % 2 else "poweredOff",
+            "tags": [{"id": "t-1", "name": "stays", "categoryID": "c"}] if number % 100 == 2 else [],
+            "memoryMB": 1024 * (number % 5),
+            "networks": [{"kind": "Network", "id": "network-1"}],
+            "nics": [{"network": {"kind": "Network", "id": "network-1"}}],
+            "disks": [{"datastore": {"kind": "Datastore", "id": "datastore-1"}}],
+        }
+
+    at = f"providers/vsphere/{source['metadata']['uid']}/"
+    datacenter = {"id": "dc", "name": "DC", "path": "/DC", "parent": {"kind": "Folder", "id": ""}}
+    root = {"id": "f-vm", "name": "vm", "path": "/DC/vm", "parent": {"kind": "Datacenter", "id": "dc"}}
+    waves = [{"id": f"f-{n}", "name": f"wave{n}", "path": f"/DC/vm/wave{n}", "parent": {"kind": "Folder", "id": "f-vm"}} for n in range(4)]
+    world.inventory = Counted(
+        {
+            at + "vms": [vm(number) for number in range(2000)],
+            at + "folders": [root, *waves],
+            at + "datacenters": [datacenter],
+            at + "hosts": [{"id": f"host-{n}", "name": f"esx{n}", "cluster": "cl-1"} for n in range(8)],
+            at + "clusters": [{"id": "cl-1", "name": "Cluster"}],
+            at + "datastores": [{"id": "datastore-1", "name": "ssd"}],
+            at + "networks": [{"id": "network-1", "name": "lan"}],
+        }
+    )
+    vms = [
+        {"folder": "wave2", "cluster": "Cluster", "target_power_state": "on"},
+        {"name": "app-00006", "target_name": "special"},
+        {"regex": "app-0000[0-9]", "query": "memoryMB == `0`", "root_disk": "/dev/sdb"},
+    ]
+    exclude = [{"tag": "stays"}, {"host": "esx6", "power_state": "off"}, "app-00010"]
+    made = run("plan", **{**GIVEN, "source": "vc", "network_map": "vc", "storage_map": "vc", "vms": vms, "exclude": exclude})
+    assert made["changed"], made
+    chosen = {v["name"]: v["overrides"] for v in made["vms"]}
+    expected = [n for n in range(2000) if (n % 4 == 2 or n in (0, 5)) and n % 100 != 2 and not (n % 8 == 6 and n % 2 == 0) and n != 10]
+    assert sorted(chosen) == [f"app-{n:05}" for n in expected if n != 6]
+    assert chosen["app-00018"] == {"target_power_state": "on"} and chosen["app-00005"] == {"root_disk": "/dev/sdb"}
+    assert sorted(world.inventory.asked) == sorted(set(world.inventory.asked)), "each collection is read once"
+    assert "vms" in world.inventory.asked

@@ -271,3 +271,8 @@ def test_recorded_runs_of_the_real_controllers_can_be_reported() -> None:
         json.dumps(report)
         seen += len(plans)
     assert seen > 10
+
+
+@pytest.mark.parametrize(("vms", "shown"), [(1, "9.8 GiB"), (500, "4.8 TiB")])
+def test_the_size_of_all_disks_is_told_in_a_unit_that_people_read(vms: int, shown: str) -> None:
+    assert f"<dt>Disks</dt><dd>{shown}</dd>" in page.render(build(a_plan(vms)))
