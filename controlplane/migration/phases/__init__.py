@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ansible_collections.vmshift.mtv.controlplane.migration import itineraries
-from ansible_collections.vmshift.mtv.controlplane.migration.phases import conversion, disks, hooks, power, start, target, warm
+from ansible_collections.vmshift.mtv.controlplane.migration.phases import conversion, disks, hooks, power, reboots, start, target, warm
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
@@ -48,5 +48,6 @@ PHASES: dict[str, Phase] = {
     itineraries.CONVERT_GUEST: conversion.convert,
     itineraries.COPY_DISKS_VIRT_V2V: conversion.copy,
     itineraries.CREATE_VM: target.create,
+    itineraries.WAIT_FOR_GUEST_REBOOTS: reboots.wait,
     itineraries.POST_HOOK: hooks.run,
 }

@@ -53,3 +53,21 @@ def test_a_phase_may_say_where_to_go_on(world, monkeypatch):
     world.migration()
     world.run(world.ended)
     assert "Succeeded" in world.conditions("Plan", "p")
+
+
+def test_plans_that_only_convert_are_refused(world):
+    world.plan(type="conversion")
+    world.settle()
+    assert "Ready" not in world.conditions("Plan", "p")
+    assert "MigrationTypeNotValid" in world.conditions("Plan", "p")
+
+
+def test_a_windows_guest_whose_reboots_nobody_has_followed_gets_a_warning(world, monkeypatch):
+    monkeypatch.setattr(OvaSource, "traits", lambda self, work: Traits("ova", converts=True, virt_v2v_copies=True, awaits_reboots=True))
+    world.plan(vms=["app1"])
+    world.migration()
+    world.run(world.ended)
+    assert "Succeeded" in world.conditions("Plan", "p")
+    [warning] = [c for c in world.vm()["conditions"] if c["type"] == "WaitForGuestReboots"]
+    assert (warning["category"], warning["status"]) == ("Warn", "True")
+    assert [step["phase"] for step in world.vm()["pipeline"] if step["name"] == "WaitForGuestReboots"] == ["Completed"]

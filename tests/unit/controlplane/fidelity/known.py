@@ -31,23 +31,19 @@ SCENARIOS = (
     "warm-vsphere-windows",
 )
 
-REBOOTS = "Nobody waits for the reboots of a converted Windows guest."
+REBOOTS = "Nobody waits for the reboots of a converted Windows guest; a warning of the VM says so."
 TEMPLATES = "A PVC name template of a VM is taken, also where the plan names the VM by its name."
 LIBRARY_CONFIG = "The settings of VMware's disk library, which is not used, are put into no ConfigMap."
 COPIES = "A ConfigMap that is copied for a run carries the labels of that run."
 KEYS = "The keys of encrypted disks are copied into one Secret, not into two."
 ENDED = "A step that ended with an error has the time of its end, whatever the error was."
 
+_REBOOT_POD = r"^Pod forklift-wait-reboot- .*: only there$"
+
 #: scenario -> (pattern of a difference, why)
 KNOWN: dict[str, tuple[tuple[str, str], ...]] = {
-    "cold-vsphere-windows": (
-        (r"^VM vm-119 of plan win: (phases|pipeline) .*WaitForGuestReboots", REBOOTS),
-        (r"^Pod forklift-wait-reboot- ", REBOOTS),
-    ),
-    "warm-vsphere-windows": (
-        (r"^VM vm-116 of plan warmw: (phases|pipeline) .*WaitForGuestReboots", REBOOTS),
-        (r"^Pod forklift-wait-reboot- ", REBOOTS),
-    ),
+    "cold-vsphere-windows": ((r"^VM vm-119 of plan win: condition WaitForGuestReboots only here$", REBOOTS), (_REBOOT_POD, REBOOTS)),
+    "warm-vsphere-windows": ((r"^VM vm-116 of plan warmw: condition WaitForGuestReboots only here$", REBOOTS), (_REBOOT_POD, REBOOTS)),
     "customization-and-transfer-network": ((r"^ConfigMap .*: only here$", COPIES),),
     "luks": (
         (r"^VM vm-125 of plan luks: pipeline \+\[2\]\.completed=", ENDED),

@@ -165,7 +165,7 @@ class RecordedWorld(World):
         controllers = {CONTROLLERS, PROVIDERS}
         for name in controllers:
             self.create("v1", "Namespace", "", name)
-        self.create(FORKLIFT, "ForkliftController", CONTROLLERS, "forklift-controller", spec={"feature_windows_wait_for_reboot": "false"})
+        self.create(FORKLIFT, "ForkliftController", CONTROLLERS, "forklift-controller", spec={})
         for name in ("block-sc", "file-sc"):
             self.create("storage.k8s.io/v1", "StorageClass", "", name, provisioner="sim", volumeBindingMode="Immediate")
         self.create(
