@@ -42,7 +42,7 @@ class History:
     def add(self, event: Event) -> None:
         self._events.append(event)
         self._bytes += len(event.record.text)
-        if len(self._events) > 2 * EVENTS_KEPT or self._bytes > 2 * BYTES_KEPT:
+        if len(self._events) > 2 * EVENTS_KEPT or self._bytes > BYTES_KEPT + BYTES_KEPT // 4:
             self._forget()
 
     def after(self, revision: int) -> list[Event]:
@@ -52,7 +52,7 @@ class History:
         return self._events[bisect_right(self._events, revision, key=lambda event: event.record.revision) :]
 
     def _forget(self) -> None:
-        """Halve what is kept (in one go, so that adding stays cheap)."""
+        """Drop the oldest (many in one go, so that adding stays cheap)."""
         kept = 0
         first = len(self._events)
         while first > 0 and len(self._events) - first < EVENTS_KEPT and kept + len(self._events[first - 1].record.text) <= BYTES_KEPT:

@@ -21,6 +21,7 @@ Object = dict[str, Any]
 
 class MigrationReconciler(Reconciler):
     kind = "Migration"
+    rest = 2.0
 
     def __init__(self, context: Context) -> None:
         self.context = context

@@ -31,6 +31,7 @@ CHILDREN = ("Pod", "PersistentVolumeClaim", "DataVolume", "Conversion", "Secret"
 
 class PlanReconciler(Reconciler):
     kind = "Plan"
+    rest = 1.0
 
     def __init__(self, context: Context) -> None:
         self.context = context

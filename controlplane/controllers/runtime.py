@@ -26,12 +26,16 @@ Key = tuple[str, str]  # (namespace, name); namespace is "" for cluster-scoped k
 
 RETRY_FIRST = 0.5  # seconds; doubled for each failure in a row
 RETRY_LAST = 30.0
+LONGEST_REST = 1.0  # seconds
 
 
 class Reconciler:
     """Brings what is there to what the object of `kind` asks for."""
 
     kind: ClassVar[str]
+    #: Rest between two looks at one object, in terms of how long the last one took: where a look takes long, because the object is
+    #: large, changes come faster than they can be looked at one by one. What happens meanwhile is seen by one look.
+    rest: ClassVar[float] = 0.0
 
     def enqueue(self, key: Key) -> None:
         """Look at `key` soon, because of a change that is none of an object (of an inventory, say). Its Queue fills this in."""
@@ -90,11 +94,16 @@ class Queue:
         self._running: set[Key] = set()
         self._again: set[Key] = set()
         self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._rested: dict[Key, float] = {}  # the loop's time from which on a key may be looked at again
         self._failures: dict[Key, int] = {}
 
     def add(self, key: Key) -> None:
+        rest = self._rest_left(key)
         if key in self._running:
             self._again.add(key)
+        elif rest > 0:
+            self.add_later(key, rest)
+            return
         elif key not in self._waiting:
             self._waiting.add(key)
             self._ready.put_nowait(key)
@@ -106,7 +115,14 @@ class Queue:
         timer = self._timers.pop(key, None)
         if timer:
             timer.cancel()
-        self._timers[key] = asyncio.get_running_loop().call_later(seconds, self._due, key)
+        self._timers[key] = asyncio.get_running_loop().call_later(max(seconds, self._rest_left(key)), self._due, key)
+
+    def _rest_left(self, key: Key) -> float:
+        until = self._rested.get(key)
+        left = until - asyncio.get_running_loop().time() if until else 0.0
+        if until and left <= 0:
+            del self._rested[key]
+        return left
 
     def _due(self, key: Key) -> None:
         self._timers.pop(key, None)
@@ -117,8 +133,12 @@ class Queue:
             key = await self._ready.get()
             self._waiting.discard(key)
             self._running.add(key)
+            begun = asyncio.get_running_loop().time()
             delay = await self._attempt(key)
             self._running.discard(key)
+            if self.reconciler.rest:
+                ended = asyncio.get_running_loop().time()
+                self._rested[key] = ended + min(self.reconciler.rest * (ended - begun), LONGEST_REST)
             if key in self._again:
                 self._again.discard(key)
                 self.add(key)

@@ -1,4 +1,4 @@
-"""Reconciles: what they write between two waits becomes durable together."""
+"""Reconciles: what they write between two waits becomes durable together, and a long one is followed by a rest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Registry
 from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Store
-from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Stretches
+from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Queue, Reconciler, Stretches
 
 
 class Counted(Store):
@@ -153,3 +153,59 @@ async def test_an_exception_of_what_is_waited_for_can_be_handled(store: Counted)
         return ""
 
     assert await Stretches(store, reconcile()) == "trouble"
+
+
+class Slow(Reconciler):
+    kind = "ConfigMap"
+    rest = 1.0
+
+    def __init__(self) -> None:
+        self.looks: list[tuple[float, float]] = []
+        self.keys: list[str] = []
+        self.version = self.seen = 0
+
+    async def reconcile(self, namespace: str, name: str) -> float | None:
+        begun = asyncio.get_running_loop().time()
+        seen = self.version
+        self.keys.append(name)
+        await asyncio.sleep(0.05)
+        self.seen = seen
+        self.looks.append((begun, asyncio.get_running_loop().time()))
+        return None
+
+
+async def test_after_a_long_look_at_an_object_comes_a_rest_and_no_change_is_lost(store: Store) -> None:
+    reconciler = Slow()
+    queue = Queue(reconciler, store)
+    key: Key = ("n", "a")
+    workers = [asyncio.create_task(queue.work()) for _unused in range(2)]
+    try:
+        for _unused in range(200):
+            reconciler.version += 1
+            queue.add(key)
+            await asyncio.sleep(0.002)
+        while reconciler.seen != reconciler.version:
+            await asyncio.sleep(0.01)
+    finally:
+        for worker in workers:
+            worker.cancel()
+    assert len(reconciler.looks) > 1
+    for (begun, ended), (next_begun, _next_ended) in zip(reconciler.looks, reconciler.looks[1:], strict=False):
+        assert next_begun - ended >= 0.9 * (ended - begun)
+
+
+async def test_one_objects_rest_does_not_hold_up_another(store: Store) -> None:
+    reconciler = Slow()
+    queue = Queue(reconciler, store)
+    worker = asyncio.create_task(queue.work())
+    try:
+        queue.add(("n", "a"))
+        while len(reconciler.looks) < 1:
+            await asyncio.sleep(0.005)
+        queue.add(("n", "a"))
+        queue.add(("n", "b"))
+        while len(reconciler.looks) < 3:
+            await asyncio.sleep(0.005)
+    finally:
+        worker.cancel()
+    assert reconciler.keys == ["a", "b", "a"]
