@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.vmshift.mtv.controlplane import quantity
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.cluster import imports, podstatus
 from ansible_collections.vmshift.mtv.controlplane.cluster.imports import Checkpoint
@@ -86,11 +87,37 @@ class DataVolumeReconciler(Reconciler):
             self._delete_pod(claim)
             return None
         if pod is None:
+            original, problem = self._original(volume, claim)
+            if problem:
+                self._refuse(volume, "CloneSourceNotUsable", problem)
+                return LOOK_AGAIN
             claim = self._annotate(claim, imports.stage_annotations(volume, checkpoint))
-            self._api.create(imports.pod(volume, claim, checkpoint))
+            self._api.create(imports.pod(volume, claim, checkpoint, original))
             self._write(volume, SCHEDULED, claim)
             return None
         return self._follow(volume, claim, checkpoint, pod)
+
+    def _original(self, volume: Object, claim: Object) -> tuple[Object | None, str]:
+        """The claim that is cloned, if the volume is a clone; and why it cannot be cloned (now)."""
+        try:
+            name = imports.cloned(volume)
+        except ValueError as error:
+            return None, str(error)
+        if not name:
+            return None, ""
+        meta = claim["metadata"]
+        found = self._api.find("PersistentVolumeClaim", meta["namespace"], name)
+        if found is None:
+            return None, f"the PersistentVolumeClaim {name} that is to be cloned does not exist"
+        if found.get("status", {}).get("phase") != "Bound":
+            return None, f"the PersistentVolumeClaim {name} that is to be cloned is not bound"
+        if _capacity(found) > _capacity(claim):
+            return None, f"the PersistentVolumeClaim {name} that is to be cloned is larger than this volume"
+        users = [pod.object() for pod in self._api.referring("Pod", "claim", name, meta["namespace"])]
+        busy = [pod["metadata"]["name"] for pod in users if pod.get("status", {}).get("phase") not in podstatus.ENDED]
+        if busy:
+            return None, f"the PersistentVolumeClaim {name} that is to be cloned is in use by {', '.join(busy)}"
+        return found, ""
 
     def _follow(self, volume: Object, claim: Object, checkpoint: Checkpoint, pod: Object) -> float | None:
         phase = pod.get("status", {}).get("phase", "Pending")
@@ -157,7 +184,8 @@ class DataVolumeReconciler(Reconciler):
         before = {condition["type"]: condition for condition in volume.get("status", {}).get("conditions", ())}
         conditions = [_unless_new(condition, before.get(condition["type"])) for condition in _conditions(phase, claim, pod)]
         progress = _PROGRESS.get(phase, "N/A") if pod is None or phase != IN_PROGRESS else self._progress(pod)
-        status = {"claimName": claim["metadata"]["name"], "conditions": conditions, "phase": phase, "progress": progress}
+        shown = phase.replace("Import", "Clone") if "pvc" in volume["spec"]["source"] else phase
+        status = {"claimName": claim["metadata"]["name"], "conditions": conditions, "phase": shown, "progress": progress}
         restarts = _container(pod).get("restartCount", 0) if pod else volume.get("status", {}).get("restartCount", 0)
         if restarts:
             status["restartCount"] = restarts
@@ -176,6 +204,10 @@ class DataVolumeReconciler(Reconciler):
 def _claims_filled_by(pod: Object) -> list[Key]:
     owners = pod["metadata"].get("ownerReferences") or ()
     return [(pod["metadata"]["namespace"], owner["name"]) for owner in owners if owner["kind"] == "PersistentVolumeClaim"]
+
+
+def _capacity(claim: Object) -> int:
+    return quantity.bytes_of(claim["status"]["capacity"]["storage"])
 
 
 def _container(pod: Object) -> Object:

@@ -13,7 +13,7 @@ from ansible_collections.vmshift.mtv.controlplane.cluster.images import IMPORTER
 Object = dict[str, Any]
 
 #: DataVolumes of these sources are filled by a pod.
-SOURCES = ("vddk",)
+SOURCES = ("vddk", "pvc")
 
 _CDI = "cdi.kubevirt.io/storage."
 IMPORT_POD = f"{_CDI}import.importPodName"
@@ -27,6 +27,8 @@ _HANDED_ON = ("k8s.v1.cni.cncf.io/networks", "v1.multus-cni.io/default-network")
 
 CONTAINER, VOLUME = "importer", "cdi-data-vol"
 MOUNT_PATH, DEVICE_PATH = "/data", "/dev/cdi-block-volume"
+#: What is cloned, beside them.
+ORIGINAL, ORIGINAL_PATH, ORIGINAL_DEVICE = "cdi-clone-source-vol", "/source", "/dev/cdi-clone-source"
 
 Checkpoint = Mapping[str, str]
 #: Of a copy in one stage.
@@ -89,18 +91,31 @@ def belongs(pod: Object, checkpoint: Checkpoint) -> bool:
     return _variable(pod, "IMPORTER_CURRENT_CHECKPOINT") == checkpoint["current"]
 
 
+def cloned(volume: Object) -> str:
+    """The name of the claim that a volume is a clone of, in its namespace; "" when it is none. Raises ValueError for another namespace."""
+    source = volume["spec"]["source"].get("pvc") or {}
+    namespace = volume["metadata"]["namespace"]
+    if source and source["namespace"] != namespace:
+        raise ValueError(f"this control plane clones within a namespace: {source['namespace']} is not {namespace}")
+    return source.get("name", "")
+
+
 def _variable(pod: Object, name: str) -> str:
     variables = pod["spec"]["containers"][0].get("env") or ()
     return next((variable.get("value", "") for variable in variables if variable["name"] == name), "")
 
 
-def pod(volume: Object, claim: Object, checkpoint: Checkpoint) -> Object:
-    """The pod that copies one checkpoint into a claim."""
+def pod(volume: Object, claim: Object, checkpoint: Checkpoint, original: Object | None = None) -> Object:
+    """The pod that copies one checkpoint into a claim, or the claim `original`, which is cloned."""
     meta = claim["metadata"]
     annotations = meta.get("annotations") or {}
     owner = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": meta["name"], "uid": meta["uid"]}
-    block = claim["spec"].get("volumeMode") == "Block"
-    place = {"volumeDevices": [{"name": VOLUME, "devicePath": DEVICE_PATH}]} if block else {"volumeMounts": [_mount()]}
+    places = [_place(claim, VOLUME, MOUNT_PATH, DEVICE_PATH)]
+    claims: list[Object] = [{"name": VOLUME, "persistentVolumeClaim": {"claimName": meta["name"]}}]
+    if original is not None:
+        places.append(_place(original, ORIGINAL, ORIGINAL_PATH, ORIGINAL_DEVICE))
+        claims.append({"name": ORIGINAL, "persistentVolumeClaim": {"claimName": original["metadata"]["name"], "readOnly": True}})
+    place = {key: [use for found, use in places if found == key] for key in dict.fromkeys(found for found, _use in places)}
     container: Object = {
         "name": CONTAINER,
         "image": IMPORTER_IMAGE,
@@ -114,7 +129,7 @@ def pod(volume: Object, claim: Object, checkpoint: Checkpoint) -> Object:
         "restartPolicy": "OnFailure",
         "securityContext": {"fsGroup": 107, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container],
-        "volumes": [{"name": VOLUME, "persistentVolumeClaim": {"claimName": meta["name"]}}],
+        "volumes": claims,
     }
     if annotations.get(SERVICE_ACCOUNT):
         spec["serviceAccountName"] = annotations[SERVICE_ACCOUNT]
@@ -135,11 +150,16 @@ def pod(volume: Object, claim: Object, checkpoint: Checkpoint) -> Object:
     }
 
 
-def _mount() -> Object:
-    return {"name": VOLUME, "mountPath": MOUNT_PATH}
+def _place(claim: Object, name: str, path: str, device: str) -> tuple[str, Object]:
+    """How a container uses a claim: the field that says so, and what is in it."""
+    if claim["spec"].get("volumeMode") == "Block":
+        return "volumeDevices", {"name": name, "devicePath": device}
+    return "volumeMounts", {"name": name, "mountPath": path}
 
 
 def _environment(volume: Object, claim: Object, checkpoint: Checkpoint) -> list[Object]:
+    if "pvc" in volume["spec"]["source"]:
+        return [{"name": "IMPORTER_SOURCE", "value": "pvc"}, {"name": "OWNER_UID", "value": claim["metadata"]["uid"]}]
     source = volume["spec"]["source"]["vddk"]
     secret = source.get("secretRef", "")
     given = {

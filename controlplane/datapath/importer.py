@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-from ansible_collections.vmshift.mtv.controlplane.datapath import vsphere_disk
+from ansible_collections.vmshift.mtv.controlplane.datapath import local_copy, vsphere_disk
 from ansible_collections.vmshift.mtv.controlplane.datapath.conversion import MESSAGE_FILE, PROGRESS_FILE, RESULT_FILE, write_json
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import Mounts, NotMounted
 from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Damaged, SourceGone, Totals
@@ -29,7 +29,8 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.sources import SourceE
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.session import Endpoint
 
 VOLUME, DEVICE = "/data/disk.img", "/dev/cdi-block-volume"
-VDDK = "vddk"
+ORIGINAL, ORIGINAL_DEVICE = "/source/disk.img", "/dev/cdi-clone-source"
+VDDK, CLONE = "vddk", "pvc"
 TELL_EVERY = 0.5  # seconds
 _SECRETS = ("IMPORTER_ACCESS_KEY_ID", "IMPORTER_SECRET_KEY")
 
@@ -38,9 +39,12 @@ def main() -> int:
     folder = Path(os.environ["VMSHIFT_POD_DIR"])
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        volume = _volume(Mounts.load(folder))
+        mounts = Mounts.load(folder)
+        volume = _place(mounts, VOLUME, DEVICE)
+        if os.environ.get("IMPORTER_SOURCE") == CLONE:
+            return _clone(_place(mounts, ORIGINAL, ORIGINAL_DEVICE), volume, folder)
         copied = vsphere_disk.copy(request(os.environ), volume, folder, Teller(folder), say)
-    except (vsphere_disk.Unreadable, SourceGone, Damaged, NotMounted) as error:
+    except (vsphere_disk.Unreadable, SourceGone, Damaged, NotMounted, local_copy.TooLarge) as error:
         return _fail(folder, str(error))
     except SourceError as error:
         return _fail(folder, error.message)
@@ -52,11 +56,18 @@ def main() -> int:
     return 0
 
 
+def _clone(original: Path, volume: Path, folder: Path) -> int:
+    totals = local_copy.copy(original, volume, Teller(folder))
+    write_json(folder / RESULT_FILE, {"wanted": totals.wanted, "read": totals.read, "kept": 0, "full": ""})
+    say(f"Clone Complete: {totals.read} bytes copied")
+    return 0
+
+
 def request(environment: Mapping[str, str]) -> vsphere_disk.Request:
     """What the pod's environment asks for. Raises Unreadable."""
     source = environment.get("IMPORTER_SOURCE", "")
     if source != VDDK:
-        raise vsphere_disk.Unreadable(f"volumes cannot be filled from a source of type {source!r} here; {VDDK!r} can")
+        raise vsphere_disk.Unreadable(f"volumes cannot be filled from a source of type {source!r} here; {VDDK!r} and {CLONE!r} can")
     missing = [name for name in ("IMPORTER_ENDPOINT", "IMPORTER_UUID", "IMPORTER_BACKING_FILE", *_SECRETS) if not environment.get(name)]
     if missing:
         raise vsphere_disk.Unreadable(f"the environment of the pod lacks {', '.join(missing)}")
@@ -91,11 +102,11 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def _volume(mounts: Mounts) -> Path:
+def _place(mounts: Mounts, path: str, device: str) -> Path:
     try:
-        return mounts.host_path(VOLUME)
+        return mounts.host_path(path)
     except NotMounted:
-        return mounts.host_path(DEVICE)
+        return mounts.host_path(device)
 
 
 def _fail(folder: Path, why: str) -> int:

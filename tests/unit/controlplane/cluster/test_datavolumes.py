@@ -120,7 +120,7 @@ async def test_source_that_is_not_available(cluster: Any) -> None:
     cluster.run()
     volume = _volume(cluster, source={"http": {"url": "http://x/y"}})
     await cluster.until(lambda: cluster.events(volume))
-    why = "this control plane makes DataVolumes of these sources only: blank, vddk; not http"
+    why = "this control plane makes DataVolumes of these sources only: blank, vddk, pvc; not http"
     assert cluster.events(volume) == [("SourceNotSupported", why)]
     assert cluster.get(volume)["status"]["conditions"][0]["message"] == why
     assert cluster.api.list("PersistentVolumeClaim") == []
