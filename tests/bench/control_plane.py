@@ -16,6 +16,7 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Store
 OBJECTS = 10_000
 STARTS = 3
 SETTLE, IDLE = 5.0, 25.0  # seconds
+SMOKE = {"OBJECTS": 10, "STARTS": 1, "SETTLE": 0.1, "IDLE": 0.1}
 
 
 def measure(work: Path) -> Iterator[Measure]:

@@ -61,7 +61,7 @@ def environment() -> dict[str, str]:
 
 
 def table(measures: Sequence[Measure]) -> str:
-    rows = [("", "value", "", "ratio", "limit")]
+    rows = [("", "measured", "", "ratio", "goal")]
     for m in measures:
         rows.append((m.what, shown(m.value), m.unit, f"{m.ratio:.2f} x {m.base}" if m.ratio is not None else "", m.limit))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 from measures import environment
@@ -49,6 +51,11 @@ class Plane:
 
     def tls(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(self.state.pki / "ca.crt"))
+
+    def get(self, path: str) -> Any:
+        request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {self.token}"})
+        with urllib.request.urlopen(request, context=self.tls(), timeout=60) as reply:
+            return json.load(reply)
 
     def cpu_seconds(self) -> float:
         """Of all threads of the process, without children."""

@@ -11,19 +11,23 @@ from pathlib import Path
 
 from measures import COLLECTIONS, save, table
 
-NAMES = ("task_startup", "control_plane", "api", "large_plan", "conversion", "vsphere_inventory")
+NAMES = ("tasks", "large_plan", "notice", "api", "copy_disks", "many_vms", "control_plane", "conversion", "vsphere_inventory")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)}; all when none is given")
-    names = parser.parse_args().names or NAMES
+    parser.add_argument("--smoke", action="store_true", help="as small as possible, only to see that the benches work")
+    arguments = parser.parse_args()
+    names = arguments.names or NAMES
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         parser.error(f"there is no bench {unknown[0]!r}, only {', '.join(NAMES)}")
     sys.path.insert(0, str(COLLECTIONS))
     for name in names:
         bench = importlib.import_module(name)
+        if arguments.smoke:
+            vars(bench).update(bench.SMOKE)
         print(f"\n{name}: {(bench.__doc__ or '').splitlines()[0]}", flush=True)
         load = os.getloadavg()[0]
         with tempfile.TemporaryDirectory(prefix="vmshift-bench-") as work:
