@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import http.client
 import ssl
+import sys
 import urllib.error
 import urllib.request
 from base64 import b64encode
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.vmshift.mtv.lab.commands import LabError
+from ansible_collections.vmshift.mtv.lab.vsphere.binary import vcenter_program
 from ansible_collections.vmshift.mtv.lab.vsphere.machines import Machine
 from ansible_collections.vmshift.mtv.lab.vsphere.seed import sha256
 from ansible_collections.vmshift.mtv.lab.vsphere.server import VSphere
@@ -256,6 +258,39 @@ class TestProcess:
     def test_a_program_that_does_not_start_says_why(self, tmp_path: Path) -> None:
         with pytest.raises(LabError, match="did not start"):
             VSphere.start(tmp_path, program=Path("/bin/false"))
+
+    def test_another_program_is_started_like_vcsim(self, vsphere: VSphere, tmp_path: Path) -> None:
+        """One that takes the password as vcsim does, and tells its URL as vcsim does."""
+        program = tmp_path / "vcsim"
+        program.write_text(
+            f"""#!{sys.executable}
+import os, subprocess, sys
+given = sys.argv[1:]
+at = given.index("-password")
+os.environ["LAB_PASSWORD"] = given.pop(at + 1)
+del given[at]
+served = subprocess.Popen([{str(vcenter_program())!r}, *given, f"-while={{os.getpid()}}"], stdout=subprocess.PIPE, text=True)
+url = served.stdout.readline().strip()
+print("export GOVC_URL=" + url.replace("//", "//user:p%40ss@") + f" GOVC_SIM_PID={{served.pid}}", flush=True)
+served.wait()
+"""
+        )
+        program.chmod(0o755)
+        lab = VSphere.start(tmp_path / "lab", (Machine("one"),), program=program)
+        try:
+            assert "@" not in lab.url
+            with lab.session() as session:
+                assert machine(lab, session, "one").name == "one"
+        finally:
+            lab.stop()
+
+    def test_a_real_vcenter_is_only_told_about(self, vsphere: VSphere, tmp_path: Path) -> None:
+        lab = VSphere.real(tmp_path / "real", vsphere.url, vsphere.user, vsphere.password, vsphere.ca)
+        assert (lab.thumbprint, lab.pid, lab.vms) == (vsphere.thumbprint, 0, [])
+        lab.stop()
+        assert vsphere.session()
+        with pytest.raises(SourceError):
+            VSphere.real(tmp_path / "real", vsphere.url, vsphere.user, "wrong", vsphere.ca)
 
     def test_an_esxi_host_has_machines_too(self, vsphere: VSphere, tmp_path: Path) -> None:
         host = VSphere.start(tmp_path / "esxi", (Machine("alone"),), esxi=True)

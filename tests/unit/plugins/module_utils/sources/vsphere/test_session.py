@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -119,6 +120,13 @@ def test_urls_that_are_none(url: str, said: str) -> None:
 def test_the_server_s_own_certificate_will_do_as_authority(vsphere: VSphere) -> None:
     own = ssl.DER_cert_to_PEM_cert(session.server_certificate(vsphere.url))
     connect(replace(vsphere.endpoint(), ca=own)).close()
+
+
+def test_without_pyvmomi_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyVim.connect", None)
+    with pytest.raises(SourceError, match="pip install pyvmomi") as refused:
+        connect(Endpoint("https://vcenter.example.com/sdk", "u", "p"))
+    assert refused.value.kind == DATA
 
 
 def test_an_endpoint_does_not_show_its_password() -> None:
