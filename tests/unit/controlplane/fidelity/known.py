@@ -16,6 +16,8 @@ SCENARIOS = (
     "delete-running-migration",
     "fail-then-retry",
     "fail-then-retry-single",
+    "hooks-prehook-fails",
+    "hooks-succeed",
     "luks",
     "per-vm-options",
     "raw-copy-compat",
@@ -36,6 +38,7 @@ TEMPLATES = "A PVC name template of a VM is taken, also where the plan names the
 LIBRARY_CONFIG = "The settings of VMware's disk library, which is not used, are put into no ConfigMap."
 COPIES = "A ConfigMap that is copied for a run carries the labels of that run."
 KEYS = "The keys of encrypted disks are copied into one Secret, not into two."
+IMAGES = "A hook needs a playbook; one with an image of its own is refused."
 ENDED = "A step that ended with an error has the time of its end, whatever the error was."
 
 _REBOOT_POD = r"^Pod forklift-wait-reboot- .*: only there$"
@@ -45,6 +48,7 @@ KNOWN: dict[str, tuple[tuple[str, str], ...]] = {
     "cold-vsphere-windows": ((r"^VM vm-119 of plan win: condition WaitForGuestReboots only here$", REBOOTS), (_REBOOT_POD, REBOOTS)),
     "warm-vsphere-windows": ((r"^VM vm-116 of plan warmw: condition WaitForGuestReboots only here$", REBOOTS), (_REBOOT_POD, REBOOTS)),
     "customization-and-transfer-network": ((r"^ConfigMap .*: only here$", COPIES),),
+    "hooks-succeed": ((r"^ConfigMap hooked-vm-74-posthook- .*playbook_yml", IMAGES),),
     "luks": (
         (r"^VM vm-125 of plan luks: pipeline \+\[2\]\.completed=", ENDED),
         (r"^Secret luks-vm-128-(luks-)? vm-128 isLUKS: ", KEYS),

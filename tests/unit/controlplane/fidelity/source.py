@@ -93,7 +93,13 @@ def _disks(seen: list[Entry], id: str, like: Object) -> list[Object]:
             "datastore": {"kind": "Datastore", "id": datastores[store[1] if store else ""]},
             "shared": meta["labels"].get("shareable") == "true",
         }
-    return list(found.values()) or [{**like, "datastore": {"kind": "Datastore", "id": "datastore-51"}}]
+    return list(found.values()) or [{**like, "file": file, "datastore": {"kind": "Datastore", "id": "datastore-51"}} for file in _named(seen, id)]
+
+
+def _named(seen: list[Entry], id: str) -> list[str]:
+    """The disks of a VM that was never copied, by the tasks of its pipeline."""
+    vms = [vm for plan in of(seen, "Plan") for vm in ((plan.get("status") or {}).get("migration") or {}).get("vms") or () if vm["id"] == id]
+    return list(dict.fromkeys(task["name"] for vm in vms for step in vm["pipeline"] for task in step.get("tasks") or ()))
 
 
 def _bytes(quantity: str) -> int:
