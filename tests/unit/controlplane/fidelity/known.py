@@ -20,6 +20,8 @@ SCENARIOS = (
     "hooks-succeed",
     "luks",
     "per-vm-options",
+    "plan-not-ready",
+    "plan-not-ready-more",
     "raw-copy-compat",
     "raw-copy-nocompat",
     "second-migration-after-cancel",
@@ -39,6 +41,10 @@ LIBRARY_CONFIG = "The settings of VMware's disk library, which is not used, are 
 COPIES = "A ConfigMap that is copied for a run carries the labels of that run."
 KEYS = "The keys of encrypted disks are copied into one Secret, not into two."
 IMAGES = "A hook needs a playbook; one with an image of its own is refused."
+CUT_OFF = "A plan that was repaired at the end of the recording is Ready, where the recording ends before it is looked at again."
+TWO_ON_POD = "Two interfaces on the pod network are refused, also where the map names its networks by name."
+JOB = "The image with VMware's disk library is tried also for a plan that something else keeps from being ready."
+UNKNOWN_VM = "A plan with an unknown VM beside a good one is told so."
 ENDED = "A step that ended with an error has the time of its end, whatever the error was."
 
 _REBOOT_POD = r"^Pod forklift-wait-reboot- .*: only there$"
@@ -52,6 +58,18 @@ KNOWN: dict[str, tuple[tuple[str, str], ...]] = {
     "luks": (
         (r"^VM vm-125 of plan luks: pipeline \+\[2\]\.completed=", ENDED),
         (r"^Secret luks-vm-128-(luks-)? vm-128 isLUKS: ", KEYS),
+    ),
+    "plan-not-ready": (
+        (r"^Plan (hook-missing|serviceaccount-missing): condition (ValidatingVDDK only there|Ready only here)$", CUT_OFF),
+        (r"^Plan netmap-not-ready: condition (NetworkMapNotReady only there|Ready only here)$", CUT_OFF),
+        (r"^Plan (hook-missing|netmap-not-ready): life \[\] there, \[\['Ready'\]\] here$", CUT_OFF),
+        (r"^Plan two-pod-nics: ", TWO_ON_POD),
+        (r"^Job vddk-validator-(netmap-not-ready|v2vimage-invalid): only here$", JOB),
+    ),
+    "plan-not-ready-more": (
+        (r"^Plan missing-vm-and-good-vm: condition .* only here$", UNKNOWN_VM),
+        (r"^Job vddk-validator-missing-vm-and-good-vm: only here$", UNKNOWN_VM),
+        (r"^Plan two-pod-nics-by-name: ", TWO_ON_POD),
     ),
     "per-vm-options": (
         (r"^ConfigMap pervm-vddk-conf-: only there$", LIBRARY_CONFIG),

@@ -51,6 +51,60 @@ def machines(seen: list[Entry]) -> list[Object]:
     return [_machine(seen, id, name) for id, name in known.items()]
 
 
+#: VMs of plans that never ran, as the recorded user had prepared them.
+PREPARED: dict[str, Object] = {
+    "app-01": {},
+    "app-37": {},
+    "app-38": {"changeTrackingEnabled": False},
+    "app-39": {"snapshot": {"kind": "VirtualMachineSnapshot", "id": "snapshot-1"}},
+    "app-40": {"toolsRunningStatus": "guestToolsNotRunning", "toolsStatus": "toolsNotRunning"},
+    "app-43": {},
+    "app-44": {"powerState": "poweredOff", "guestNetworks": []},
+}
+
+
+def prepared() -> list[Object]:
+    return [_prepared(name, changes) for name, changes in PREPARED.items()]
+
+
+def _prepared(name: str, changes: Object) -> Object:
+    vm, number = copy.deepcopy(plain()), int(name.removeprefix("app-"))
+    vm.update(id=f"vm-{53 + 3 * number}", name=name, path=f"/DC0/vm/{name}", **changes)
+    vm["disks"][0].update(datastore={"kind": "Datastore", "id": "datastore-51"})
+    if number > 1:  # app-01 has the address of a VM that is there
+        for place in (*vm["nics"], *vm["guestNetworks"]):
+            place["mac"] = f"00:0c:29:00:00:{number}"
+    if name == "app-43":
+        vm["nics"].append(
+            {
+                **vm["nics"][0],
+                "mac": "00:0c:29:00:01:43",
+                "order": 1,
+                "deviceKey": 4001,
+                "network": {"kind": "Network", "id": "dvportgroup-14"},
+            }
+        )
+        vm["networks"].append({"kind": "Network", "id": "dvportgroup-14"})
+    return vm
+
+
+#: Of the vCenter with two datacenters.
+STORES = tuple({"id": f"datastore-{77 + 2 * number}", "name": "LocalDS_0", "path": f"/DC{number}/datastore/LocalDS_0"} for number in (0, 1))
+
+
+def twins() -> list[Object]:
+    """Two VMs of one name in two datacenters."""
+    found = []
+    for number in (0, 1):
+        vm = _prepared("app-37", {})
+        vm.update(id=f"vm-{82 + number}", name="twin", path=f"/DC{number}/vm/twin")
+        vm["disks"][0].update(datastore={"kind": "Datastore", "id": STORES[number]["id"]})
+        for place in (*vm["nics"], *vm["guestNetworks"]):
+            place["mac"] = "00:0c:29:00:00:99" if number else "00:0c:29:63:65:61"
+        found.append(vm)
+    return found
+
+
 def _machine(seen: list[Entry], id: str, name: str) -> Object:
     vm = copy.deepcopy(plain())
     vm.update(id=id, name=name, path=f"/DC0/vm/{name}", disks=_disks(seen, id, vm["disks"][0]))
@@ -93,7 +147,9 @@ def _disks(seen: list[Entry], id: str, like: Object) -> list[Object]:
             "datastore": {"kind": "Datastore", "id": datastores[store[1] if store else ""]},
             "shared": meta["labels"].get("shareable") == "true",
         }
-    return list(found.values()) or [{**like, "file": file, "datastore": {"kind": "Datastore", "id": "datastore-51"}} for file in _named(seen, id)]
+    return list(found.values()) or [
+        {**like, "file": file, "datastore": {"kind": "Datastore", "id": "datastore-51"}} for file in _named(seen, id)
+    ]
 
 
 def _named(seen: list[Entry], id: str) -> list[str]:

@@ -33,6 +33,7 @@ from ansible_collections.vmshift.mtv.tests.unit.controlplane.migration.world imp
 PROVIDERS = "konveyor-forklift"
 FINGERPRINT = "62:88:2F:30:45:60:06:BE:0D:FB:FA:B9:ED:A0:53:F6:1D:BE:C2:C7"
 PLAYBOOK = "LS0tCi0gaG9zdHM6IGxvY2FsaG9zdAo="  # of hooks that have none; a hook with an image of its own is not run here
+STILL = 3  # rounds in which nothing happens: nothing will
 ENDED = ("Succeeded", "Failed", "Canceled")
 
 
@@ -98,7 +99,7 @@ class Scenario:
         self.name = name
         self.seen: list[Entry] = replay(name)
         self.records = lines(name)
-        self.vms = source.machines(self.seen)
+        self.vms = source.prepared() if name.startswith("plan-not-ready") else source.machines(self.seen)
         if name.endswith("-windows"):
             for vm in self.vms:
                 vm.update(guestId="windows2019srv_64Guest", guestName="Microsoft Windows Server 2019 (64-bit)")
@@ -131,8 +132,12 @@ class Scenario:
     def end_of(self, job: Object) -> Object:
         """The status in which Jobs of that kind ended."""
         begin = job["metadata"].get("generateName")
-        there = [found["status"] for found in of(self.seen, "Job") if found["metadata"].get("generateName") == begin and found.get("status")]
-        ended = [status for status in there if status.get("succeeded") or any(c["status"] == "True" for c in status.get("conditions") or ())]
+        there = [
+            found["status"] for found in of(self.seen, "Job") if found["metadata"].get("generateName") == begin and found.get("status")
+        ]
+        ended = [
+            status for status in there if status.get("succeeded") or any(c["status"] == "True" for c in status.get("conditions") or ())
+        ]
         return ended[-1] if ended else {"succeeded": 1, "conditions": [{"type": "Complete", "status": "True"}]}
 
     def fails_late(self, id: str) -> bool:
@@ -167,9 +172,18 @@ class RecordedWorld(World):
     def inventory_of(self, provider: Object) -> ProviderInventory:
         if provider["spec"]["type"] == "openshift":
             return Live(provider, self.api)
+        if provider["metadata"]["name"] == "twodc":
+            found = source.Recorded(provider, source.twins())
+            found.collections["datastores"] = list(source.STORES)
+            return found
         return source.Recorded(provider, self.scenario.vms)
 
     def _furnish(self) -> None:
+        if self.scenario.name.startswith("plan-not-ready"):
+            self.create("v1", "Namespace", "", "tgt-cold")
+            interface = {"name": "net-0", "macAddress": "00:0c:29:63:65:61", "masquerade": {}}
+            template = {"spec": {"domain": {"devices": {"interfaces": [interface]}}}}
+            self.create("kubevirt.io/v1", "VirtualMachine", "tgt-cold", "app-01", spec={"runStrategy": "Always", "template": template})
         controllers = {CONTROLLERS, PROVIDERS}
         for name in controllers:
             self.create("v1", "Namespace", "", name)
@@ -240,7 +254,7 @@ class RecordedWorld(World):
 
     def play(self) -> list[Entry]:
         """Do what the recorded user did, each time when the plans have come as far as they had then. Returns what was seen."""
-        recorder = Recorder(self)
+        self.recorder = Recorder(self)
         patched, VsphereSource._machine = VsphereSource._machine, lambda _source, vm: self.acted.machine(vm)  # type: ignore[method-assign, assignment]
         try:
             for action in self.scenario.actions:
@@ -250,7 +264,7 @@ class RecordedWorld(World):
             self.settle(30)
         finally:
             VsphereSource._machine = patched  # type: ignore[method-assign]
-        return recorder.seen
+        return self.recorder.seen
 
     def _act(self, action: Object) -> None:
         kind, namespace, name = action.get("kind", ""), action.get("namespace", ""), action.get("name", "")
@@ -276,24 +290,34 @@ class RecordedWorld(World):
         if kind == "Hook":
             body["spec"].setdefault("playbook", PLAYBOOK)
         made = self.api.create(body)
-        if kind in ("NetworkMap", "StorageMap", "Hook"):
-            last = [o for o in of(self.scenario.seen, kind, meta.get("namespace")) if o["metadata"]["name"] == meta["name"]]
-            made["status"] = last[-1].get("status") or {}
-            self.api.update_status(made)
+        if kind == "Provider":
+            self.inventory.known[made["metadata"]["uid"]] = self.inventory_of(made)
         if kind == "Migration":
             asyncio.run(self.migrations.reconcile(meta["namespace"], meta["name"]))  # looked at before its plan is, as it was there
 
+    def _catch_up(self, time: float) -> None:
+        """Objects whose controllers do not run here have the status that they had then."""
+        for kind in ("Provider", "NetworkMap", "StorageMap", "Hook"):
+            for obj in self.api.list(kind):
+                there = self.scenario.at(kind, obj["metadata"]["name"], time)
+                if there and there.get("status") and there["metadata"]["namespace"] == obj["metadata"]["namespace"]:
+                    self.api.update_status({**obj, "status": there["status"]})
+
     def _await(self, time: float) -> None:
         """Work until the plans are where they were at that time; a world that does not come that far goes on as it is."""
+        self._catch_up(time)
         if not self.api.list("Plan"):
             return
-        for _unused in range(120):
+        still = 0
+        while still < STILL:
+            before = len(self.recorder.seen)
             if all(self._reached(plan, time) for plan in self.api.list("Plan")):
                 return
             self.reconcile()
             if all(self._reached(plan, time) for plan in self.api.list("Plan")):
                 return
             self.cluster()
+            still = 0 if len(self.recorder.seen) > before else still + 1
 
     def _reached(self, plan: Object, time: float) -> bool:
         there = self.scenario.at("Plan", plan["metadata"]["name"], time)
