@@ -86,8 +86,9 @@ def import_result(state: State, uid: str) -> Object | None:
 
 
 def _read_json(path: Path) -> Object | None:
+    """None when it is not there, or is empty: what is written often is not synced, and a power failure may leave just its name."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text() or "null")
     except FileNotFoundError:
         return None
 

@@ -85,7 +85,7 @@ def main() -> int:
     except asyncio.CancelledError:
         _fail(folder, "the conversion was terminated")
         return TERMINATED
-    write_json(folder / RESULT_FILE, result)
+    write_json(folder / RESULT_FILE, result, lasting=True)
     print("Every disk is complete.", flush=True)
     return 0
 
@@ -99,7 +99,7 @@ async def _until_terminated(folder: Path) -> dict[str, Any]:
 
 def _fail(folder: Path, why: str) -> int:
     print(f"conversion failed: {why}", file=sys.stderr, flush=True)
-    write_json(folder / RESULT_FILE, {"error": why})
+    write_json(folder / RESULT_FILE, {"error": why}, lasting=True)
     (folder / MESSAGE_FILE).write_text(why)
     return 1
 
@@ -238,10 +238,14 @@ def _environment(scratch: Path, own: Mapping[str, str]) -> dict[str, str]:
     return {**environment, **libguestfs_environment(), **memory, **places}
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Readers see the old content or the new one, never a part."""
+def write_json(path: Path, content: Any, *, lasting: bool = False) -> None:
+    """Readers see the old content or the new one, never a part; after a power failure, too, when it is to be `lasting`."""
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content))
+    with partial.open("w") as file:
+        json.dump(content, file)
+        if lasting:
+            file.flush()
+            os.fsync(file.fileno())
     partial.replace(path)
 
 

@@ -51,7 +51,7 @@ def main() -> int:
     except OSError as error:
         return _fail(folder, f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
     totals = copied.totals
-    write_json(folder / RESULT_FILE, {"wanted": totals.wanted, "read": totals.read, "kept": totals.kept, "full": copied.full})
+    write_json(folder / RESULT_FILE, {"wanted": totals.wanted, "read": totals.read, "kept": totals.kept, "full": copied.full}, lasting=True)
     say(f"Import Complete: {totals.read} bytes read, {totals.kept} kept of an earlier attempt; all compared with their sums")
     return 0
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,6 +49,10 @@ AUTH_ARGUMENT_SPEC: dict[str, Any] = {
 }
 
 
+_URL = re.compile(r"https?://[^/]")
+_FILES = ("ca_cert", "client_cert", "client_key")
+
+
 def configuration(params: Mapping[str, Any]) -> Any:
     """The official client's Configuration for the auth options. Raises ClusterError.
 
@@ -60,12 +65,16 @@ def configuration(params: Mapping[str, Any]) -> Any:
     if not (host and (token or any(params.get(a) and params.get(b) for a, b in pairs))):
         _load(result, params)
     if host:
+        if not _URL.match(host):
+            raise ClusterError(0, "NoUrl", f"host: {host!r} is not the URL of an API server, such as https://api.example.com:6443.")
         result.host = host.rstrip("/")
     if token:
         result.api_key = {"authorization": "Bearer " + token}
         result.refresh_api_key_hook = None
     for option, attribute in _OVERRIDES.items():
         if params.get(option) is not None:
+            if option in _FILES and not os.path.isfile(params[option]):
+                raise ClusterError(0, "NoFile", f"{option}: the file {params[option]} does not exist on this host.")
             setattr(result, attribute, params[option])
     headers = {k: v for k, v in (params.get("proxy_headers") or {}).items() if v}
     if headers:

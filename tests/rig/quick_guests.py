@@ -1,4 +1,4 @@
-"""VMs that convert in a moment: OVA files with small disks of random bytes, and a virt-v2v that only copies (quick/virt-v2v)."""
+"""VMs that convert in a moment: OVA files with small disks of random bytes, and a virt-v2v that only copies (quick_v2v.py)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,68 @@
+"""A virt-v2v for tests: takes its time where the real one does, leaves the guest as it is, and copies every byte of its disks.
+
+It speaks the same: the options of `-i ova -o local -of raw`, --machine-readable, output files that are there already and are cut to the
+size of the disk. VMSHIFT_QUICK_V2V_SECONDS is how long a conversion takes beside the copying; tests that stop it midway give it some.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+
+CHUNK = 1 << 20
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for option in ("--machine-readable", "-i", "-o", "-os", "-of", "-on"):
+        parser.add_argument(option, dest=option.strip("-").replace("-", "_"))
+    parser.add_argument("appliance")
+    asked = parser.parse_args()
+    channel = os.fdopen(int(asked.machine_readable.partition("fd:")[2]), "w")
+    pause = float(os.environ.get("VMSHIFT_QUICK_V2V_SECONDS", "0"))
+
+    def say(kind, text):
+        print(text, flush=True)
+        channel.write(json.dumps({"type": kind, "message": text}) + "\n")
+        channel.flush()
+
+    say("message", f"Setting up the source: -i ova {asked.appliance}")
+    with tempfile.TemporaryDirectory() as work, tarfile.open(asked.appliance) as archive:
+        disks = sorted(name for name in archive.getnames() if name.endswith(".vmdk"))
+        say("message", "Converting the guest to run on KVM")
+        time.sleep(pause / 2)
+        for number, name in enumerate(disks):
+            say("message", f"Copying disk {number + 1}/{len(disks)}")
+            archive.extract(name, work, filter="data")
+            raw = os.path.join(work, "disk.raw")
+            done = subprocess.run(
+                ["qemu-img", "convert", "-f", "vmdk", "-O", "raw", os.path.join(work, name), raw], capture_output=True, text=True
+            )
+            if done.returncode:
+                say("error", done.stderr.strip())
+                return 1
+            copy(raw, os.path.join(asked.os, f"{asked.on}-sd{chr(ord('a') + number)}"), pause / 2 / len(disks))
+    with open(os.path.join(asked.os, f"{asked.on}.xml"), "w") as domain:
+        domain.write("<domain><os/></domain>")
+    say("message", "Finishing off")
+    return 0
+
+
+def copy(source, target, seconds):
+    size = os.stat(source).st_size
+    chunks = -(-size // CHUNK)
+    with open(source, "rb") as reader, open(target, "r+b") as writer:
+        writer.truncate(size)
+        for number in range(chunks):
+            writer.write(reader.read(CHUNK))
+            writer.flush()
+            print(f"{100 * (number + 1) // chunks:3}% [****----]", end="\r", flush=True)
+            time.sleep(seconds / chunks)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
