@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ansible_collections.vmshift.mtv.plugins.module_utils.catalog import SHOWN, at_most
 from ansible_collections.vmshift.mtv.plugins.module_utils.chosen_vms import Choice, choose
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, ClusterError, TalkError
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
@@ -20,7 +21,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
     provider_type,
     ready,
 )
-from ansible_collections.vmshift.mtv.plugins.module_utils.inventory_service import InventoryService
+from ansible_collections.vmshift.mtv.plugins.module_utils.inventory_service import InventoryError, InventoryService
 from ansible_collections.vmshift.mtv.plugins.module_utils.mapping import gaps, one_pod_network, pod_clashes
 from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import duplicate_targets, reference, referenced
 from ansible_collections.vmshift.mtv.plugins.module_utils.references import destination_provider, exists, source_provider
@@ -110,6 +111,27 @@ class Needs:
             clashes = pod_clashes(of, choice.found, network, choice.items)
             if clashes:
                 self._problem(one_pod_network(clashes))
+
+    def require_instance_types(self, links: Links, choice: Choice, target_namespace: str) -> None:
+        """MTV looks for them when all disks are copied. A VM takes one of its namespace, or one of the cluster."""
+        wanted = {vm["overrides"]["instance_type"]: vm["name"] for vm in choice.vms if vm["overrides"].get("instance_type")}
+        if not wanted or links.destination is None or not exists(links.destination):
+            return
+        service = InventoryService(self.cluster, self.params["inventory_url"], self.namespace)
+        try:
+            own = service.get(links.destination, "instancetypes", detail=0)
+            known = service.get(links.destination, "clusterinstancetypes", detail=0)
+        except InventoryError as error:
+            self.cluster.warn(f"Whether the instance types exist was not checked: {error}")
+            return
+        names = {item["name"] for item in own if item.get("namespace") == target_namespace} | {item["name"] for item in known}
+        for name, vm in wanted.items():
+            if name not in names:
+                there = ", ".join(at_most(sorted(names), SHOWN, "more")) or "none"
+                self._problem(
+                    f"instance_type: {name!r} of VM {vm!r} is neither an instance type of the cluster nor of namespace {target_namespace}; "
+                    f"there are: {there}."
+                )
 
     def require_referenced(self, spec: Mapping[str, Any]) -> None:
         for kind, where in referenced(spec):

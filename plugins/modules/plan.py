@@ -447,6 +447,7 @@ class Task:
         choice = needs.choose(self.entries, self.exclude, links)
         if choice:
             needs.refuse_gaps(links, choice)
+            needs.require_instance_types(links, choice, self.params["target_namespace"] or (self.current or {})["spec"]["targetNamespace"])
         manifest = self.manifest(links, choice)
         needs.require_referenced(manifest["spec"])
         self.refuse_frozen(manifest)

@@ -36,7 +36,7 @@ def silent(plane, conditions_of_status):
         return obj
 
     source = ready(plane.provider("src", url="h:/x"))
-    ready(plane.provider("host", "openshift", "konveyor-forklift"))
+    host = ready(plane.provider("host", "openshift", "konveyor-forklift"))
     ready(plane.provider("vc", "vsphere", url="https://vc/sdk"))
     provider = {"source": {"name": "src", "namespace": "mig"}, "destination": {"name": "host", "namespace": "konveyor-forklift"}}
     pod, fast = {"type": "pod"}, {"storageClass": "fast"}
@@ -45,6 +45,9 @@ def silent(plane, conditions_of_status):
     storages = [{"source": {"name": "app-disk1.vmdk"}, "destination": fast}]
     ready(plane.make("StorageMap", "demo", spec={"provider": provider, "map": storages}))
     plane.inventory[f"providers/ova/{source['metadata']['uid']}/vms"] = [APP, DB]
+    there = f"providers/openshift/{host['metadata']['uid']}"
+    plane.inventory[f"{there}/clusterinstancetypes"] = [{"id": "1", "name": "u1.medium", "namespace": ""}]
+    plane.inventory[f"{there}/instancetypes"] = [{"id": n, "name": n, "namespace": n} for n in ("apps", "hr")]
     plane.make("Secret", "no-user", "mig", "v1", stringData={"password": "canary-silence"})
     plane.make("Secret", "elsewhere", "konveyor-forklift", "v1", stringData={"key": "canary-silence"})
     return plane
@@ -77,6 +80,11 @@ HOST = {"provider": "vc", "namespace": "mig"}
             "luks: MTV mounts the Secret from the namespace of the plan, mig; it cannot lie in konveyor-forklift.",
         ),
         ("plan", {**PLAN, "customization_scripts": "absent"}, "needs the ConfigMap mig/absent"),
+        (
+            "plan",
+            {**PLAN, "vms": [{"name": "db", "instance_type": "hr"}]},
+            "instance_type: 'hr' of VM 'db' is neither an instance type of the cluster nor of namespace apps; there are: apps, u1.medium.",
+        ),
         ("plan", {**PLAN, "vms": ["app"]}, "A VM can have one interface on the pod network. VM 'app' has 2 interfaces"),
     ],
 )
@@ -86,3 +94,8 @@ def test_what_the_controllers_keep_silent_about_is_told_before_anything_is_writt
     assert failed["failed"] and said.lower() in failed["msg"].lower(), failed
     assert "canary-silence" not in str(failed)
     assert {kind: len(silent.do("list", kind)) for kind in before} == before
+
+
+@pytest.mark.parametrize("name", ["apps", "u1.medium"])
+def test_instance_types_of_the_cluster_and_of_the_namespace_are_taken(silent, run, name):
+    assert run("plan", **{**PLAN, "vms": [{"name": "db", "instance_type": name}]})["changed"]
