@@ -27,6 +27,9 @@ Object = dict[str, Any]
 Key = tuple[str, str, str]  # (resource, namespace, name); namespace is "" for cluster-scoped kinds
 Subscriber = Callable[[Event, Object], None]
 
+LONG = 64 << 10  # characters: texts that are not parsed more often than needed
+VIEWS = 8  # of long objects, the latest ones
+
 TABLES = """
 CREATE TABLE IF NOT EXISTS objects (
     resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL,
@@ -104,6 +107,7 @@ class Store:
         self._shelves: dict[str, Shelf] = {}
         self._by_uid: dict[str, Record] = {}
         self._dependents: dict[str, dict[Key, Record]] = {}
+        self._views: dict[Key, tuple[Record, Object]] = {}  # in the order of their last use
         self._histories: dict[str, History] = {}
         self._subscribers: list[Subscriber] = []
         self._changes: list[tuple[Event, Object]] | None = None
@@ -126,6 +130,21 @@ class Store:
 
     def in_namespace(self, namespace: str) -> list[Record]:
         return [record for shelf in list(self._shelves.values()) for record in shelf.records(namespace)]
+
+    def view(self, record: Record) -> Object:
+        """The object of a record, shared: read only. A long one that was written or looked at lately is not parsed again."""
+        known, obj = self._views.get(record.key, (None, {}))
+        if known is not record:
+            obj = record.object()
+        self._keep_view(record, obj)
+        return obj
+
+    def _keep_view(self, record: Record, obj: Object) -> None:
+        self._views.pop(record.key, None)
+        if len(record.text) >= LONG:
+            self._views[record.key] = record, obj
+            if len(self._views) > VIEWS:
+                del self._views[next(iter(self._views))]
 
     def by_uid(self, uid: str) -> Record | None:
         return self._by_uid.get(uid)
@@ -182,8 +201,11 @@ class Store:
         if keep:
             self._publish(changes)
 
-    def put(self, resource: str, obj: Object) -> Record:
-        """Write `obj` (which now belongs to the store) with the next resourceVersion."""
+    def put(self, resource: str, obj: Object, *, viewed: bool = False) -> Record:
+        """Write `obj` (which now belongs to the store) with the next resourceVersion.
+
+        `viewed`: nobody else has any part of `obj`, so that it may be kept as the view of the record.
+        """
         assert self._changes is not None, "put outside a transaction"
         record = self._numbered(resource, obj)
         previous = self.get(*record.key)
@@ -191,6 +213,9 @@ class Store:
             self._unindex(previous)
         self._index(record)
         self._changes.append((Event("MODIFIED" if previous else "ADDED", record, previous), obj))
+        self._views.pop(record.key, None)
+        if viewed:
+            self._keep_view(record, obj)
         return record
 
     def remove(self, record: Record) -> None:
@@ -198,6 +223,7 @@ class Store:
         obj = record.object()
         last = self._numbered(record.resource, obj)
         self._unindex(record)
+        self._views.pop(record.key, None)
         self._changes.append((Event("DELETED", last, record), obj))
 
     def _numbered(self, resource: str, obj: Object) -> Record:

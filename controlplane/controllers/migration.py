@@ -30,7 +30,7 @@ class MigrationReconciler(Reconciler):
         return {"Plan": lambda plan: referring_to(self.context.api, "Migration", "plan", plan)}
 
     async def reconcile(self, namespace: str, name: str) -> None:
-        migration = self.context.api.find("Migration", namespace, name)
+        migration = self.context.api.view("Migration", namespace, name)
         if migration is None or ended(migration):
             return
         conditions = Conditions((migration.get("status") or {}).get("conditions") or ())
@@ -46,7 +46,7 @@ class MigrationReconciler(Reconciler):
 
     def _plan(self, migration: Object, conditions: Conditions) -> Object | None:
         reference = migration["spec"].get("plan") or {}
-        plan = self.context.api.find("Plan", reference["namespace"], reference["name"]) if is_set(reference) else None
+        plan = self.context.api.view("Plan", reference["namespace"], reference["name"]) if is_set(reference) else None
         if plan is None:
             reason = "NotFound" if is_set(reference) else "NotSet"
             conditions.set("PlanNotValid", CRITICAL, "The `plan` is not valid.", reason=reason)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from ansible_collections.vmshift.mtv.controlplane.apiserver import store
 from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Registry
@@ -92,11 +93,15 @@ def outcome(api: Api, status: Any, *, as_client: bool) -> Any:
     return written.get("status"), api.store.revision - before, written["metadata"]["generation"]
 
 
+@pytest.mark.parametrize("long", [0, store.LONG])
 @given(statuses=st.lists(STATUS, min_size=1, max_size=4))
-def test_controllers_and_clients_get_the_same(statuses: list[Any]) -> None:
+def test_controllers_and_clients_get_the_same(long: int, statuses: list[Any]) -> None:
     one, other = plan_api(), plan_api()
     for status in statuses:
-        found = outcome(one, status, as_client=False)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(store, "LONG", long)
+            found = outcome(one, status, as_client=False)
+            assert one.view("Plan", "n", "plan") == one.get("Plan", "n", "plan")
         assert found == outcome(other, status, as_client=True)
         event(f"refused: {found[0] == 422}")
 
@@ -119,3 +124,41 @@ def test_a_stale_status_is_refused() -> None:
         api.update_status({**stale, "status": {"observedGeneration": 2}})
     assert refused.value.code == 409
     assert api.get("Plan", "n", "plan")["status"]["observedGeneration"] == 1
+
+
+def test_a_view_is_of_what_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "LONG", 0)
+    api = plan_api()
+
+    def shown(generation: int) -> None:
+        assert api.view("Plan", "n", "plan")["status"]["observedGeneration"] == generation  # type: ignore[index]
+        assert api.view("Plan", "n", "plan") == api.get("Plan", "n", "plan")
+
+    def write(generation: int) -> None:
+        api.update_status({**api.get("Plan", "n", "plan"), "status": {"observedGeneration": generation}})
+
+    write(1)
+    shown(1)
+    with pytest.raises(RuntimeError), api.store.transaction():
+        write(2)
+        shown(2)
+        raise RuntimeError
+    shown(1)
+    write(3)  # with the revision that was given back
+    shown(3)
+    api.patch("Plan", "n", "plan", {"status": {"observedGeneration": 4}}, subresource="status")
+    shown(4)
+    api.get("Plan", "n", "plan")["status"].clear()
+    api.update_status({**api.get("Plan", "n", "plan")})["status"].clear()
+    shown(4)
+    api.delete("Plan", "n", "plan")
+    assert api.view("Plan", "n", "plan") is None
+
+
+def test_views_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "LONG", 0)
+    api = plan_api()
+    for number in range(3 * store.VIEWS):
+        api.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"c{number}", "namespace": "n"}})
+        assert api.view("ConfigMap", "n", f"c{number // 2}") is api.view("ConfigMap", "n", f"c{number // 2}")
+    assert len(api.store._views) == store.VIEWS
