@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(bool(os.environ.get("KUBECONFIG")), reason="need
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Any:
     disks = (Disk(size=24 * MIB), Disk(size=40 * MIB, datastore="LocalDS_1"))
-    machines = [Machine(f"app-{n}", disks=disks, nics=(Nic(),), tracked=True) for n in range(5)]
+    machines = [Machine(f"app-{n}", disks=disks, nics=(Nic(),), tracked=True) for n in range(6)]
     lab = VSphere.start(tmp_path_factory.mktemp("vcenter"), machines, while_process=os.getpid())
     yield lab
     lab.stop()
@@ -195,3 +195,17 @@ def test_a_killed_control_plane_goes_on(plans: Plans, lab: VSphere, serve_state:
     assert [lab.sha256("app-4", disk) for disk in (0, 1)] == plans.sums("killed")
     with lab.session() as session:
         assert SourceVm(session, lab.vm("app-4")["id"]).snapshots() == []
+
+
+def test_a_vm_that_is_deleted_between_two_copies_fails_and_says_so(plans: Plans, lab: VSphere) -> None:
+    raw(plans, "deleted", "app-5")
+    plans.run("deleted")
+    in_copying_paused(plans, "deleted", 1)
+    with lab.session() as session:
+        source = SourceVm(session, lab.vm("app-5")["id"])
+        source.power_off()
+        session.wait(session.object("VirtualMachine", source.id).Destroy_Task())
+    plans.until(lambda: plans.ended("deleted"))
+    assert plans.is_true("Plan", "deleted", "Failed")
+    assert f"has no {source.id} (any more)" in plans.vm("deleted")["error"]["reasons"][0]
+    assert "app-5" not in {vm["metadata"]["name"] for vm in plans.list("VirtualMachine")}
