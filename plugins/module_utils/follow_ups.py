@@ -94,7 +94,7 @@ def manifest(plan: Plan, name: str) -> dict[str, Any]:
 
 
 def _kept_on(entry: dict[str, Any]) -> dict[str, Any]:
-    """A VM that ran when the first plan switched it off: "as at the source" would find it off now, and leave the new VM off (golden)."""
+    """A VM that ran when the first plan switched it off: "as at the source" would find it off now, and leave the new VM off (recorded)."""
     return {**entry, "targetPowerState": "on"} if entry.get("targetPowerState") in (None, "", "auto") else entry
 
 

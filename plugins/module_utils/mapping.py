@@ -76,7 +76,7 @@ def gaps(
 def pod_clashes(provider_type: str, vms: Iterable[VM], network_pairs: Sequence[Pair], items: Items = no_items) -> list[str]:
     """One sentence per VM with several interfaces on the pod network: a VM can have one.
 
-    MTV notices them only when the map names its networks by id (golden: two pod networks by name are Ready, and the VM never starts).
+    MTV notices them only when the map names its networks by id (recorded: with names such a plan is Ready).
     """
     nics, found = NICS.get(provider_type, _nothing), []
     for vm in vms:

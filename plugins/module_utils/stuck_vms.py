@@ -1,7 +1,7 @@
 # Copyright (c) 2026, vmshift contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""VMs of a run that will never get on, and of which MTV says nothing: a DataVolume that has failed is not noticed (golden)."""
+"""VMs of a run that will never get on, and of which MTV says nothing: a DataVolume that has failed is not noticed (recorded)."""
 
 from __future__ import annotations
 

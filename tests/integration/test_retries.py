@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from ansible_collections.vmshift.mtv.lab import ova
 
 pytestmark = pytest.mark.skipif("KUBECONFIG" in os.environ, reason="the OVA export lies on this machine")
 
-#: In place of the real one: looks at the disks as that does first, and leaves them empty.
+#: In place of the real one: looks at the disks as that does first, takes a while for a good one, and leaves it empty.
 VIRT_V2V = """#!/bin/sh
 for argument in "$@"; do
   case $previous in ova) appliance=$argument;; -os) out=$argument;; esac
@@ -26,6 +27,7 @@ done
 for disk in $(tar -tf "$appliance" | grep vmdk); do
   [ "$(tar -xOf "$appliance" "$disk" | head -c 4)" = KDMV ] || { echo "virt-v2v: error: $disk is no VMDK" >&2; exit 1; }
 done
+case $appliance in */good.ova) sleep 8;; esac
 echo '<domain><os/></domain>' > "$out/guest.xml"
 """
 
@@ -75,4 +77,8 @@ def test_what_a_plan_has_left_is_migrated_by_a_follow_up(kubeconfig: Path, expor
         "repaired": str(export.parent / "repaired.ova"),
         "report": str(export.parent / "report.json"),
     }
-    play("tests/integration/retries.yml", variables)
+    output = play("tests/integration/retries.yml", variables).output
+    # Told here, although the module ran on another host.
+    assert "[localhost -> elsewhere]" in output
+    lines = re.findall(r"^\[retried-1 \d:\d\d:\d\d\] (.*)$", output, re.MULTILINE)
+    assert "good: ImageConversion" in lines and any(re.match(r"good: Succeeded after \d:\d\d:\d\d$", line) for line in lines), output

@@ -16,7 +16,7 @@ def condition(type, category="Advisory", **fields):
 
 
 class Runner:
-    """Takes up each new Migration of the plans in `mig`, and plans, as the real controllers do (golden: fail-then-retry,
+    """Takes up each new Migration of the plans in `mig`, and plans, as the real controllers do (recorded: fail-then-retry,
     archive-and-delete); the test says how and when a run goes on."""
 
     def __init__(self, plane):
