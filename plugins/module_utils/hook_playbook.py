@@ -31,11 +31,11 @@ def encoded(playbook: str, option: str, vars: Mapping[str, Any] | None = None) -
 
 
 def decoded(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """`spec` with the playbook as text, for people to read; what is no base64 stays as it is."""
+    """`spec` with the playbook as lines of text, as a diff compares them; what is no base64 stays as it is."""
     shown = dict(spec)
     if shown.get("playbook"):
         with contextlib.suppress(binascii.Error, UnicodeDecodeError):
-            shown["playbook"] = base64.b64decode(shown["playbook"], validate=True).decode()
+            shown["playbook"] = base64.b64decode(shown["playbook"], validate=True).decode().splitlines()
     return shown
 
 

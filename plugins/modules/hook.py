@@ -332,7 +332,7 @@ def absent(module: AnsibleModule, cluster: Cluster) -> dict[str, Any]:
 
 
 def readable(result: Result) -> dict[str, Any]:
-    """The diff, with playbooks as text."""
+    """The diff, with playbooks as lines of text."""
     return {side: {**part, "spec": decoded(part["spec"])} if "spec" in part else part for side, part in result.diff.items()}
 
 

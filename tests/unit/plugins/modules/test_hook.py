@@ -30,13 +30,13 @@ def test_from_nothing_to_absent(plane, hook):
     made = hook(**given)
     assert made["changed"]
     assert made["diff"] == predicted["diff"]
-    assert made["diff"]["after"]["spec"]["playbook"] == PLAYBOOK
+    assert made["diff"]["after"]["spec"]["playbook"] == PLAYBOOK.splitlines()
     encoded = base64.b64encode(PLAYBOOK.encode()).decode()
     assert spec_of(plane) == {"image": IMAGE, "playbook": encoded, "serviceAccount": "runner", "deadline": 60}
     assert made["hook"]["status"]["conditions"][0]["type"] == "Ready"
     assert not hook(**given)["changed"]
 
-    assert hook(check_mode=True, state="absent")["diff"]["before"]["spec"]["playbook"] == PLAYBOOK
+    assert hook(check_mode=True, state="absent")["diff"]["before"]["spec"]["playbook"] == PLAYBOOK.splitlines()
     assert hook(state="absent")["hook"] is None
     assert not hook(state="absent")["changed"]
 
@@ -118,11 +118,11 @@ def test_variables_are_written_into_the_playbook_and_shown_as_text(plane, hook):
     made = hook(image=IMAGE, playbook=PLAYBOOK, vars={"port": 5432})
     text = "- hosts: localhost\n  vars:\n    port: 5432\n  tasks:\n    - debug: {msg: hi}\n"
     assert base64.b64decode(spec_of(plane)["playbook"]).decode() == text
-    assert made["diff"]["after"]["spec"]["playbook"] == text
+    assert made["diff"]["after"]["spec"]["playbook"] == text.splitlines()
     assert not hook(image=IMAGE, playbook=PLAYBOOK, vars={"port": 5432})["changed"]
     changed = hook(playbook=PLAYBOOK, vars={"port": 5433})
-    assert "port: 5432" in changed["diff"]["before"]["spec"]["playbook"]
-    assert "port: 5433" in changed["diff"]["after"]["spec"]["playbook"]
+    assert "    port: 5432" in changed["diff"]["before"]["spec"]["playbook"]
+    assert "    port: 5433" in changed["diff"]["after"]["spec"]["playbook"]
 
 
 @pytest.mark.mtv("2.11.7")
