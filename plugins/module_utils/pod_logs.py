@@ -26,7 +26,9 @@ def last_words(cluster: Cluster, plan: Mapping[str, Any], row: Mapping[str, Any]
         provider = get(cluster, "Provider", destination["namespace"], destination["name"])
         if provider and not is_host(provider) and not hook:
             return [f"Its pods run on the cluster of provider {destination['name']}, namespace {namespace}: look at their logs there."]
-        pod = pod_that_explains(list_objects(cluster, "Pod", namespace, label_selector=labels))
+        pod = pod_that_explains(
+            _pods_of_hooks(cluster, namespace, labels) if hook else list_objects(cluster, "Pod", namespace, label_selector=labels)
+        )
         if pod is None:
             return [f"There is no pod of this VM in namespace {namespace} (any more)."]
         name, container = pod["metadata"]["name"], pod["spec"]["containers"][0]["name"]
@@ -35,6 +37,15 @@ def last_words(cluster: Cluster, plan: Mapping[str, Any], row: Mapping[str, Any]
     except ClusterError as error:
         return [f"The log of its pod in namespace {namespace} cannot be read: {error}"]
     return [f"last lines of pod {namespace}/{name}, container {container}:", *(f"| {line}" for line in str(text or "").splitlines())]
+
+
+def _pods_of_hooks(cluster: Cluster, namespace: str, labels: str) -> list[dict[str, Any]]:
+    """Those of the VM's newest hook: the Job carries the labels of VM and plan, its pods only the name of the Job."""
+    jobs = list_objects(cluster, "Job", namespace, label_selector=f"{labels},resource=hook-config")
+    if not jobs:
+        return []
+    newest = max(jobs, key=lambda job: job["metadata"].get("creationTimestamp", ""))
+    return list_objects(cluster, "Pod", namespace, label_selector=f"job-name={newest['metadata']['name']}")
 
 
 def pod_that_explains(pods: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:

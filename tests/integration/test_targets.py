@@ -11,7 +11,7 @@ import pytest
 
 HERE = Path(__file__).parent
 TARGETS = sorted(p.name for p in (HERE / "targets").iterdir())
-NEEDS_EXPORT = {"migration_report", "plan_and_migration"}
+NEEDS_EXPORT = {"hook_run", "migration_report", "plan_and_migration"}
 NEEDS_VCENTER = {"host", "source_vm", "source_vm_info", "vsphere_provider"}
 
 

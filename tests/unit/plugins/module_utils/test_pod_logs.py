@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.vmshift.mtv.plugins.module_utils.pod_logs import pod_that_explains
+from ansible_collections.vmshift.mtv.plugins.module_utils.pod_logs import last_words, pod_that_explains
 
 
 def pod(name, app, phase, created):
@@ -14,3 +14,21 @@ def test_the_failed_pod_speaks_then_the_newest_never_the_consumer():
     assert pod_that_explains(pods)["metadata"]["name"] == "a"
     assert pod_that_explains(pods[1:])["metadata"]["name"] == "b"
     assert pod_that_explains(pods[2:]) is None
+
+
+def test_the_pod_of_a_hook_is_found_through_its_newest_job(plane, there):
+    """It carries the name of the Job only; the labels of VM and plan are on the Job."""
+    plane.provider("host", "openshift")
+    host = {"name": "host", "namespace": "mig"}
+    plan = {
+        "metadata": {"name": "p", "namespace": "mig", "uid": "u"},
+        "spec": {"targetNamespace": "prod", "provider": {"destination": host}},
+    }
+    row = {"id": "vm-1", "error": {"step": "PreHook"}}
+    assert last_words(there, plan, row, 5) == ["There is no pod of this VM in namespace mig (any more)."]
+    spec = {"restartPolicy": "Never", "containers": [{"name": "hook", "image": "i"}]}
+    meta = {"name": "j", "namespace": "mig", "labels": {"plan": "u", "vmID": "vm-1", "resource": "hook-config"}}
+    plane.do("create", {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": {"template": {"spec": spec}}})
+    meta = {"name": "j-1", "namespace": "mig", "labels": {"job-name": "j"}}
+    plane.do("create", {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+    assert 'in pod "j-1" is waiting to start' in last_words(there, plan, row, 5)[0]

@@ -1,0 +1,260 @@
+"""Hooks of a real migration, and into a real guest with a service account that has only what the manifest in docs gives it."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes import client, config
+
+from ansible_collections.vmshift.mtv.lab import guests
+from ansible_collections.vmshift.mtv.tests.integration.guest import Guest
+
+pytestmark = pytest.mark.skipif("KUBECONFIG" in os.environ, reason="the source is on this machine")
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMESPACE, TARGET, GUEST = "konveyor-forklift", "hooked-target", "hook-guest"
+FORKLIFT = ("forklift.konveyor.io", "v1beta1")
+IMAGE = "quay.io/konveyor/hook-runner:latest"
+# What it tells shows in a ConfigMap, because logs of hooks go with their Jobs.
+BEFORE = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_vars: {file: workload.yml, name: workload}
+    - ansible.builtin.include_vars: {file: plan.yml, name: plan}
+    - kubernetes.core.k8s:
+        definition:
+          apiVersion: v1
+          kind: ConfigMap
+          metadata: {name: told-before, namespace: konveyor-forklift}
+          data: {vm: "{{ workload.vm.vm1.vm0.name }}", target: "{{ plan.targetnamespace }}"}
+"""
+AFTER = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_vars: {file: plan.yml, name: plan}
+    - kubernetes.core.k8s_info:
+        api_version: kubevirt.io/v1
+        kind: VirtualMachine
+        namespace: "{{ plan.targetnamespace }}"
+      register: vms
+    - kubernetes.core.k8s:
+        definition:
+          apiVersion: v1
+          kind: ConfigMap
+          metadata: {name: told-after, namespace: konveyor-forklift}
+          data: {vms: "{{ vms.resources | map(attribute='metadata.name') | join(',') }}"}
+"""
+FAILS = "- hosts: localhost\n  gather_facts: false\n  tasks:\n    - ansible.builtin.fail: {msg: the database is still open}\n"
+# As the documentation has it: works on a cluster and here.
+INTO_THE_GUEST = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - kubernetes.core.k8s_info:
+        api_version: kubevirt.io/v1
+        kind: VirtualMachineInstance
+        namespace: "{{ vm_namespace }}"
+        name: "{{ vm_name }}"
+      register: found
+      until: >-
+        found.resources[0].metadata.annotations["guest.vmshift.io/ssh"] is defined or
+        found.resources[0].status.interfaces[0].ipAddress is defined
+      retries: 60
+      delay: 5
+    - kubernetes.core.k8s_info:
+        api_version: v1
+        kind: Secret
+        namespace: "{{ key_namespace }}"
+        name: guest-ssh-key
+      register: key
+    - ansible.builtin.copy:
+        dest: /tmp/key
+        content: "{{ key.resources[0].data.key | b64decode }}"
+        mode: "0600"
+      no_log: true
+    - ansible.builtin.add_host:
+        name: guest
+        ansible_host: "{{ address.split(':')[0] }}"
+        ansible_port: "{{ address.split(':')[1] }}"
+        ansible_user: root
+        ansible_ssh_private_key_file: /tmp/key
+        ansible_ssh_common_args: -o StrictHostKeyChecking=no
+      vars:
+        instance: "{{ found.resources[0] }}"
+        local: "{{ instance.metadata.annotations['guest.vmshift.io/ssh'] | default('') }}"
+        address: "{{ local if local else instance.status.interfaces[0].ipAddress ~ ':22' }}"
+- hosts: guest
+  gather_facts: false
+  tasks:
+    - ansible.builtin.wait_for_connection: {timeout: 300}
+    - ansible.builtin.command: hostname
+      register: name
+    - ansible.builtin.debug:
+        msg: "in the guest {{ name.stdout }}"
+"""
+
+
+@pytest.fixture(scope="module")
+def core(plane: Any) -> client.CoreV1Api:
+    return client.CoreV1Api(config.new_client_from_config(str(plane.kubeconfig)))
+
+
+@pytest.fixture(scope="module")
+def objects(core: client.CoreV1Api) -> client.CustomObjectsApi:
+    return client.CustomObjectsApi(core.api_client)
+
+
+def hook(objects: client.CustomObjectsApi, name: str, playbook: str, **spec: Any) -> None:
+    encoded = base64.b64encode(playbook.encode()).decode()
+    body = {
+        "apiVersion": "/".join(FORKLIFT),
+        "kind": "Hook",
+        "metadata": {"name": name},
+        "spec": {"image": IMAGE, "playbook": encoded, **spec},
+    }
+    objects.create_namespaced_custom_object(*FORKLIFT, NAMESPACE, "hooks", body)
+
+
+@pytest.fixture(scope="module")
+def account(core: client.CoreV1Api) -> str:
+    """An account for hooks of migrations that tell what they saw."""
+    core.create_namespaced_service_account(NAMESPACE, {"metadata": {"name": "teller"}})
+    rbac = client.RbacAuthorizationV1Api(core.api_client)
+    rules = [
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create", "get", "patch"]},
+        {"apiGroups": ["kubevirt.io"], "resources": ["virtualmachines"], "verbs": ["get", "list"]},
+    ]
+    rbac.create_cluster_role({"metadata": {"name": "teller"}, "rules": rules})
+    subject = {"kind": "ServiceAccount", "name": "teller", "namespace": NAMESPACE}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "teller"}
+    rbac.create_cluster_role_binding({"metadata": {"name": "teller"}, "roleRef": reference, "subjects": [subject]})
+    return "teller"
+
+
+@pytest.fixture(scope="module")
+def request_document(plane: Any) -> dict[str, Any]:
+    guests.guest_ova(plane.export, name=GUEST)
+    return {
+        "name": "hooked",
+        "namespace": NAMESPACE,
+        "source_provider": {"name": "hooked-export", "type": "ova", "url": f"localhost:{plane.export}"},
+        "target_namespace": TARGET,
+        "network_map": {"pairs": [{"source": "VM Network", "destination": "pod"}]},
+        "storage_map": {"pairs": [{"source": f"{GUEST}-disk{n}.vmdk", "destination": "vmshift-local"} for n in (1, 2)]},
+        "vms": [{"name": GUEST, "hooks": [{"step": "PreHook", "hook": "before"}, {"step": "PostHook", "hook": "after"}]}],
+    }
+
+
+def test_a_failing_pre_hook_stops_the_migration_with_its_last_words(
+    plane: Any, play: Callable[..., Any], objects: client.CustomObjectsApi, request_document: dict[str, Any]
+) -> None:
+    hook(objects, "stuck", FAILS)
+    stuck = {**request_document, "name": "stuck", "target_namespace": "stuck-target"}
+    stuck["vms"] = [{"name": GUEST, "hooks": [{"step": "PreHook", "hook": "stuck"}]}]
+    refused = play("playbooks/migrate.yml", {"kubeconfig": str(plane.kubeconfig), "migration_request": stuck}, fails=True)
+    said = " ".join(refused.output.split())
+    assert "PreHook" in said and "Job has reached the specified backoff limit" in said
+    assert "the database is still open" in said
+    machines = objects.list_namespaced_custom_object("kubevirt.io", "v1", "stuck-target", "virtualmachines")["items"]
+    assert machines == []
+    plan = objects.get_namespaced_custom_object(*FORKLIFT, NAMESPACE, "plans", "stuck")
+    assert "restorePowerState" not in plan["status"]["migration"]["vms"][0]
+    objects.delete_namespaced_custom_object(*FORKLIFT, NAMESPACE, "plans", "stuck")
+
+
+def test_hooks_run_before_and_after_a_migration(
+    plane: Any,
+    play: Callable[..., Any],
+    core: client.CoreV1Api,
+    objects: client.CustomObjectsApi,
+    account: str,
+    request_document: dict[str, Any],
+) -> None:
+    hook(objects, "before", BEFORE, serviceAccount=account, deadline=300)
+    hook(objects, "after", AFTER, serviceAccount=account)
+    play("playbooks/migrate.yml", {"kubeconfig": str(plane.kubeconfig), "migration_request": request_document})
+    assert core.read_namespaced_config_map("told-before", NAMESPACE).data == {"vm": GUEST, "target": TARGET}
+    assert core.read_namespaced_config_map("told-after", NAMESPACE).data == {"vms": GUEST}
+    (vm,) = objects.get_namespaced_custom_object(*FORKLIFT, NAMESPACE, "plans", "hooked")["status"]["migration"]["vms"]
+    assert [(s["name"], s["phase"], s["progress"]) for s in vm["pipeline"] if s["name"].endswith("Hook")] == [
+        (name, "Completed", {"completed": 1, "total": 1}) for name in ("PreHook", "PostHook")
+    ]
+    assert client.BatchV1Api(core.api_client).list_namespaced_job(NAMESPACE, label_selector="resource=hook-config").items == []
+
+
+def test_the_manifest_in_docs_is_enough_for_a_hook_that_enters_a_guest_and_for_nothing_else(
+    plane: Any, play: Callable[..., Any], core: client.CoreV1Api, debian: Guest, tmp_path: Path
+) -> None:
+    manifest = list(yaml.safe_load_all((ROOT / "docs/hook_rbac.yml").read_text()))
+    where = {"migrations": NAMESPACE, "production": debian.namespace}
+    made = yaml.safe_load_all(
+        "---\n".join(yaml.safe_dump(part) for part in manifest)
+        .replace("namespace: migrations", f"namespace: {where['migrations']}")
+        .replace("namespace: production", f"namespace: {where['production']}")
+    )
+    rbac = client.RbacAuthorizationV1Api(core.api_client)
+    for part in made:
+        create = {
+            "ServiceAccount": core.create_namespaced_service_account,
+            "Role": rbac.create_namespaced_role,
+            "RoleBinding": rbac.create_namespaced_role_binding,
+        }[part["kind"]]
+        create(part["metadata"]["namespace"], part)
+    assert debian.key
+    core.create_namespaced_secret(
+        NAMESPACE, {"metadata": {"name": "guest-ssh-key"}, "data": {"key": base64.b64encode(debian.key.read_bytes()).decode()}}
+    )
+    (tmp_path / "hook.yml").write_text(INTO_THE_GUEST)
+    variables = {
+        "hook_plan": "hooked",
+        "hook_namespace": NAMESPACE,
+        "hook_vm": GUEST,
+        "hook_step": "PostHook",
+        "hook_file": str(tmp_path / "hook.yml"),
+        "hook_service_account": "hook-runner",
+        "hook_vars": {"vm_namespace": debian.namespace, "vm_name": debian.name, "key_namespace": NAMESPACE},
+    }
+    os.environ["K8S_AUTH_KUBECONFIG"] = str(plane.kubeconfig)
+    try:
+        entered = play_with_environment(variables)
+    finally:
+        del os.environ["K8S_AUTH_KUBECONFIG"]
+    assert "in the guest lab-debian" in entered
+    review = client.AuthorizationV1Api(core.api_client)
+    for verb, group, resource, name in (
+        ("list", "", "secrets", ""),
+        ("get", "", "secrets", "other"),
+        ("delete", "kubevirt.io", "virtualmachines", ""),
+    ):
+        attributes = {"verb": verb, "group": group, "resource": resource, "name": name, "namespace": NAMESPACE}
+        asked = {"spec": {"user": f"system:serviceaccount:{NAMESPACE}:hook-runner", "resourceAttributes": attributes}}
+        assert review.create_subject_access_review(asked).status.allowed is False
+
+
+def play_with_environment(variables: dict[str, Any]) -> str:
+    """The dry-run playbook as the documentation calls it: the cluster comes from the environment."""
+    import json
+    import subprocess
+
+    from ansible_collections.vmshift.mtv.tests.integration.conftest import ANSIBLE_PLAYBOOK, environment
+
+    done = subprocess.run(
+        [ANSIBLE_PLAYBOOK, "playbooks/hook_dry_run.yml", "-e", json.dumps(variables)],
+        cwd=ROOT,
+        env={**environment(), "K8S_AUTH_KUBECONFIG": os.environ["K8S_AUTH_KUBECONFIG"]},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
