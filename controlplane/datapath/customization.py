@@ -44,7 +44,9 @@ class Customization:
         if not wanted:
             return
         disks = [option for volume in self._volumes for option in ("-a", str(volume))]
-        argv = [tools.find("virt-customize"), "--no-network", "--format", "raw", *disks, *self._keys, *wanted]
+        # Keys that Clevis fetches come over the network; nothing else is to.
+        offline = [] if guest_options.uses_clevis(self._environment) else ["--no-network"]
+        argv = [tools.find("virt-customize"), *offline, "--format", "raw", *disks, *self._keys, *wanted]
         try:
             await tools.run(argv, deadline=deadline, env=environment, on_line=tools.remembering(say))
         except tools.ToolFailed as error:

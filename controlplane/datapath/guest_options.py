@@ -47,10 +47,14 @@ def addresses(environment: Mapping[str, str]) -> list[tuple[str, str]]:
 
 def keys(environment: Mapping[str, str], mounts: Mounts, disks: int) -> list[str]:
     """By device, as not every virt-v2v has a word for all of them: the disks and their partitions."""
-    if environment.get("V2V_NBDE_CLEVIS") == "true":
+    if uses_clevis(environment):
         return [option for device in _devices(disks) for option in ("--key", f"{device}:clevis")]
     files = key_files(mounts)
     return [option for device in _devices(disks) for file in files for option in ("--key", f"{device}:file:{file}")]
+
+
+def uses_clevis(environment: Mapping[str, str]) -> bool:
+    return environment.get("V2V_NBDE_CLEVIS") == "true"
 
 
 def key_files(mounts: Mounts) -> list[Path]:

@@ -90,6 +90,15 @@ async def test_what_goes_wrong_is_a_warning(tmp_path: Path, tool: Callable[[str,
     assert argv[:7] == ["--no-network", "--format", "raw", "-a", f"{tmp_path}/a", "-a", f"{tmp_path}/b"]
 
 
+async def test_a_guest_that_clevis_opens_has_the_network(tmp_path: Path, tool: Callable[[str, str], None]) -> None:
+    tool("virt-customize", f'printf "%s\\n" "$@" > {tmp_path}/argv')
+    changes = Customization({**STATIC, "V2V_NBDE_CLEVIS": "true"}, Mounts([]), [tmp_path / "a"], "debian12")
+    await changes.run(tmp_path, os.environ, 20, lambda _line: None)
+    argv = (tmp_path / "argv").read_text().splitlines()
+    assert "--no-network" not in argv
+    assert "/dev/sda1:clevis" in argv
+
+
 CONFIGURATIONS = {
     "ifcfg": ("etc/sysconfig/network-scripts/ifcfg-ens192", 'TYPE=Ethernet\nDEVICE="ens192"\nIPADDR=192.0.2.7\nPREFIX=24'),
     "ifcfg without a device": ("etc/sysconfig/network/ifcfg-ens192", "IPADDR='192.0.2.7/24'\n"),
