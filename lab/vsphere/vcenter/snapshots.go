@@ -98,9 +98,7 @@ func (f *front) removeSnapshot(w http.ResponseWriter, body interface{}) {
 		if req.RemoveChildren {
 			gone = append(all(node.ChildSnapshotList), gone...)
 		}
-		for _, ref := range gone {
-			fold(vm, ref)
-		}
+		foldAll(vm, gone)
 		// The simulator knows the current snapshot's parent only when it has one.
 		if current := vm.Snapshot.CurrentSnapshot; current != nil && contains(gone, *current) {
 			vm.Snapshot.CurrentSnapshot = parent
@@ -129,9 +127,7 @@ func (f *front) removeAllSnapshots(w http.ResponseWriter, body interface{}) {
 	}
 	simulator.Map.WithLock(vm, func() {
 		if vm.Snapshot != nil {
-			for _, ref := range all(vm.Snapshot.RootSnapshotList) {
-				fold(vm, ref)
-			}
+			foldAll(vm, all(vm.Snapshot.RootSnapshotList))
 			update(vm, vm.Config.Hardware.Device)
 		}
 		passOn(w, "RemoveAllSnapshots_Task", vm.RemoveAllSnapshotsTask(f.context(), req))
@@ -205,16 +201,22 @@ func returnTo(vm *simulator.VirtualMachine, snapshot *simulator.VirtualMachineSn
 	return nil
 }
 
+func foldAll(vm *simulator.VirtualMachine, refs []types.ManagedObjectReference) {
+	for i, ref := range refs {
+		fold(vm, ref, refs[:i])
+	}
+}
+
 // fold takes the disks of a snapshot out of the chains: the only successor of a disk takes over its file name. Where a
-// disk has several, its file stays, as their common parent.
-func fold(vm *simulator.VirtualMachine, ref types.ManagedObjectReference) {
+// disk has several, its file stays, as their common parent. `folded`: snapshots that are out of the chains already.
+func fold(vm *simulator.VirtualMachine, ref types.ManagedObjectReference, folded []types.ManagedObjectReference) {
 	snapshot, ok := simulator.Map.Get(ref).(*simulator.VirtualMachineSnapshot)
 	if !ok {
 		return
 	}
 	states := []state{{vm.Config.Hardware.Device}}
 	for _, other := range all(vm.Snapshot.RootSnapshotList) {
-		if s, ok := simulator.Map.Get(other).(*simulator.VirtualMachineSnapshot); ok && other != ref {
+		if s, ok := simulator.Map.Get(other).(*simulator.VirtualMachineSnapshot); ok && other != ref && !contains(folded, other) {
 			states = append(states, state{s.Config.Hardware.Device})
 		}
 	}

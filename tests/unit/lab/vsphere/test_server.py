@@ -199,7 +199,10 @@ class TestChangedBlocks:
                     file.write(b"\xa5")
             after = session.wait(vm.CreateSnapshot_Task("after", "", False, False))
             assert areas(vm, after, disk, disk.backing.changeId) == wanted
+            now = vsphere.sha256("db-1")
             session.wait(vm.RemoveAllSnapshots_Task(True))
+            assert [d.backing.fileName for d in disks(vm)] == [d["file"] for d in vsphere.vm("db-1")["disks"]]
+            assert vsphere.sha256("db-1") == now
 
     def test_ids_from_before_tracking_began_anew_are_refused(self, vsphere: VSphere) -> None:
         from pyVmomi import vmodl
