@@ -289,10 +289,12 @@ def world(tmp_path_factory: pytest.TempPathFactory, serve_state: Callable[..., A
     found.made("plan", **{**PLAN, "name": "ready"})
     found.made("plan", **{**PLAN, "name": "archived"})
     found.made("plan", name="archived", archived=True)
-    with web_page() as url:
-        found.known["web"] = url
-        yield found
-    lifetime.stop(state)
+    try:
+        with web_page() as url:
+            found.known["web"] = url
+            yield found
+    finally:
+        lifetime.stop(state)
 
 
 @contextlib.contextmanager
@@ -311,9 +313,11 @@ def web_page() -> Iterator[str]:
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def assert_sentence(message: str, said: tuple[str, ...]) -> None:

@@ -40,7 +40,10 @@ def main():
             archive.extract(name, work, filter="data")
             raw = os.path.join(work, "disk.raw")
             done = subprocess.run(
-                ["qemu-img", "convert", "-f", "vmdk", "-O", "raw", os.path.join(work, name), raw], capture_output=True, text=True
+                ["qemu-img", "convert", "-f", "vmdk", "-O", "raw", os.path.join(work, name), raw],
+                capture_output=True,
+                text=True,
+                check=False,
             )
             if done.returncode:
                 say("error", done.stderr.strip())
