@@ -11,7 +11,18 @@ from pathlib import Path
 
 from measures import COLLECTIONS, save, table
 
-NAMES = ("tasks", "large_plan", "notice", "api", "copy_disks", "many_vms", "control_plane", "conversion", "vsphere_inventory")
+NAMES = (
+    "tasks",
+    "large_plan",
+    "notice",
+    "api",
+    "copy_disks",
+    "many_vms",
+    "control_plane",
+    "conversion",
+    "vsphere_inventory",
+    "vsphere_disk",
+)
 
 
 def main() -> int:
