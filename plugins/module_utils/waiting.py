@@ -130,7 +130,9 @@ def wait_ready(
 ) -> dict[str, Any]:
     """Wait until one object of Forklift is Ready; it fails when a blocking condition appears. Warn conditions become warnings."""
     target = target_of(obj)
-    found = wait_for(cluster, [target], success, failure, timeout=timeout, hint=hint)[target]
+    # As it was just read it may be there already; a watch would cost more than all the rest of the task.
+    there = caught_up(obj) and success(dict(obj))
+    found = dict(obj) if there else wait_for(cluster, [target], success, failure, timeout=timeout, hint=hint)[target]
     for condition in warnings(found):
         cluster.warn(f"{target}: {describe_condition(condition)}")
     return found

@@ -38,12 +38,12 @@ def main() -> int:
     for name in names:
         bench = importlib.import_module(name)
         if arguments.smoke:
-            vars(bench).update(bench.SMOKE)
+            vars(bench).update(getattr(bench, "SMOKE", {}))
         print(f"\n{name}: {(bench.__doc__ or '').splitlines()[0]}", flush=True)
         load = os.getloadavg()[0]
         with tempfile.TemporaryDirectory(prefix="vmshift-bench-") as work:
             measures = list(bench.measure(Path(work)))
-        path = save(name, measures, load)
+        path = save(f"smoke-{name}" if arguments.smoke else name, measures, load)
         print(f"{table(measures)}\n({path})", flush=True)
     return 0
 

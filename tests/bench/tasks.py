@@ -16,7 +16,7 @@ from playing import play
 
 ROUNDS = 12
 OBJECTS, BLOCK = 200, 20  # hooks made by either, in blocks by turns
-SMOKE = {"ROUNDS": 2, "OBJECTS": 2, "BLOCK": 1}
+SMOKE = {"ROUNDS": 1, "OBJECTS": 1, "BLOCK": 1}
 PING, K8S, K8S_INFO = "ansible.builtin.ping", "kubernetes.core.k8s", "kubernetes.core.k8s_info"
 PROVIDER, PROVIDER_INFO, HOOK = "vmshift.mtv.provider", "vmshift.mtv.provider_info", "vmshift.mtv.hook"
 API_VERSION = "forklift.konveyor.io/v1beta1"
