@@ -66,6 +66,8 @@ HIDDEN_CHANGED = "<hidden, changed>"
 _DRY_RUN = {"dryRun": "All"}
 _ATTEMPTS = 5
 _LISTINGS = 3
+#: What stands for an object that was not looked at yet; None is one that is not there.
+_NOT_READ: dict[str, Any] = {}
 
 
 class Result(NamedTuple):
@@ -145,20 +147,23 @@ def ensure_present(
     check_mode: bool = False,
     ask_server: bool = True,
     amend: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None,
+    current: dict[str, Any] | None = _NOT_READ,
 ) -> Result:
     """Create the object, or bring the fields of `desired` into it.
 
     `desired`: a manifest with kind, metadata.name (and namespace) and any of spec, labels, annotations, data, stringData (Secret).
     Check mode sends the same write with dryRun=All, so that admission speaks; `ask_server=False` predicts without it (for an object
     whose references are themselves only predicted). `amend`: what is desired of the object as it is now, in place of `desired`; asked
-    again when somebody else has written in between, so that a list which is added to loses nothing. Raises ClusterError.
+    again when somebody else has written in between, so that a list which is added to loses nothing. `current`: the object as the caller
+    has just read it (None: it was not there), so that it is not read twice. Raises ClusterError.
     """
     wanted = _normal(desired)
     kind, meta = wanted["kind"], wanted["metadata"]
     query = _DRY_RUN if check_mode else None
     lost = False  # the answer to a creation, which then is this task's when the object is found
     for attempt in range(_ATTEMPTS):
-        current = get(cluster, kind, meta.get("namespace"), meta["name"])
+        if attempt or current is _NOT_READ:
+            current = get(cluster, kind, meta.get("namespace"), meta["name"])
         try:
             if current is None:
                 return _create(cluster, wanted, check_mode, ask_server)

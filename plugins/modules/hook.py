@@ -312,7 +312,8 @@ def present(module: AnsibleModule, cluster: Cluster) -> dict[str, Any]:
     shown = ((current or {}).get("metadata") or {}).get("annotations") or {}
     if aap.get("job_template") or (ANNOTATION_JOB_TEMPLATE in shown and "aap" in spec):
         metadata["annotations"] = {ANNOTATION_JOB_TEMPLATE: aap.get("job_template"), **(params["annotations"] or {})}
-    result = ensure_present(cluster, {"kind": KIND, "metadata": metadata, "spec": spec}, check_mode=module.check_mode)
+    desired = {"kind": KIND, "metadata": metadata, "spec": spec}
+    result = ensure_present(cluster, desired, check_mode=module.check_mode, current=current)
     outcome = {"changed": result.changed, "diff": readable(result), "hook": result.object}
     if params["wait"] and not module.check_mode:
         with reporting(changed=result.changed, diff=outcome["diff"]):

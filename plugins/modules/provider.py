@@ -296,7 +296,7 @@ def present(module: AnsibleModule, cluster: Cluster) -> dict[str, Any]:
             credentials = {**credentials, CA_OPTION: fetched_certificate(cluster, params, current, type, url, secret_name or "")}
         if not current:
             # What admission has against the Provider is heard before its Secret is made.
-            ensure_present(cluster, provider_manifest(params, secret_name), check_mode=True)
+            ensure_present(cluster, provider_manifest(params, secret_name), check_mode=True, current=None)
         manifest = secret_manifest(secret_name or "", params["namespace"], type, url, credentials)
         secret = ensure_present(cluster, manifest, check_mode=check_mode)
     elif params["secret_name"]:
@@ -307,7 +307,8 @@ def present(module: AnsibleModule, cluster: Cluster) -> dict[str, Any]:
         reference = ((current or {}).get("spec") or {}).get("secret") or {}
         if current and type != current["spec"].get("type") and reference.get("name"):
             check_secret(cluster, {"namespace": params["namespace"], **reference}, type, check_mode)
-    provider = ensure_present(cluster, provider_manifest(params, secret_name), check_mode=check_mode)
+    known = {} if secret and secret.changed else {"current": current}  # what new credentials have led to is looked at anew
+    provider = ensure_present(cluster, provider_manifest(params, secret_name), check_mode=check_mode, **known)
     return finish(module, cluster, current, provider, secret)
 
 
