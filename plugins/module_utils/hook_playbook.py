@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.errors import TalkError
-from ansible_collections.vmshift.mtv.plugins.module_utils.hook_vars import with_vars
 
 #: A ConfigMap carries the playbook into the hook's pod; larger ones are refused by the API server when the migration runs.
 MOST_BYTES = 1024 * 1024
@@ -23,6 +22,8 @@ def encoded(playbook: str, option: str, vars: Mapping[str, Any] | None = None) -
     """Base64 of a playbook with these variables in it. Raises TalkError, naming `option`, for what cannot be one."""
     _check(playbook, option)
     if vars:
+        from ansible_collections.vmshift.mtv.plugins.module_utils.hook_vars import with_vars
+
         playbook = with_vars(playbook, vars)
     text = base64.b64encode(playbook.encode()).decode()
     if len(text) > MOST_BYTES:

@@ -11,8 +11,6 @@ import string
 from collections.abc import Callable, Container, Mapping
 from typing import Any
 
-from ansible_collections.vmshift.mtv.plugins.module_utils.go_template import TemplateError, render
-
 LABEL_MAX = 63
 SUBDOMAIN_MAX = 253
 SUFFIX_LENGTH = 4
@@ -95,6 +93,9 @@ def template_vm_name(vm_id: str, source_name: str, target_name: str = "") -> str
 
 def render_template(template: str, variables: Mapping[str, Any]) -> str:
     """`template` filled in, without white space around it. Raises TemplateError."""
+    # Here, because modules that only check names would pay for its import.
+    from ansible_collections.vmshift.mtv.plugins.module_utils.go_template import render
+
     return render(template, variables).strip()
 
 
@@ -122,7 +123,6 @@ __all__ = [
     "OPENSHIFT_PVC_TEMPLATE",
     "PVC_FIELDS",
     "PVC_TEMPLATE",
-    "TemplateError",
     "VOLUME_FIELDS",
     "VOLUME_TEMPLATE",
     "is_dns1123_label",

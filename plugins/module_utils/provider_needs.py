@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.vmshift.mtv.plugins.module_utils import certificates
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, ClusterError, TalkError
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import CA_OPTION
 from ansible_collections.vmshift.mtv.plugins.module_utils.owned_secrets import owned_secret
@@ -64,20 +63,25 @@ def own_secret_name(cluster: Cluster, params: Mapping[str, Any], current: Mappin
 
 def with_certificates(given: Mapping[str, Any]) -> dict[str, Any]:
     """`secret` with what ca_cert, ca_cert_file and ca_fingerprint say about certificates as ca_cert, for a fingerprint still a stand-in."""
+    if not any(given[option] for option in (CA_OPTION, "ca_cert_file", "ca_fingerprint")):
+        return dict(given)
+    # Here, because every provider without one would pay for its import.
+    from ansible_collections.vmshift.mtv.plugins.module_utils import certificates
+
     if given[CA_OPTION]:
         return {**given, CA_OPTION: certificates.checked(given[CA_OPTION], "secret: ca_cert")}
     if given["ca_cert_file"]:
         return {**given, CA_OPTION: certificates.read_file(given["ca_cert_file"], "secret: ca_cert_file")}
-    if given["ca_fingerprint"]:
-        certificates.fingerprint(given["ca_fingerprint"], "secret: ca_fingerprint")
-        return {**given, CA_OPTION: given["ca_fingerprint"]}
-    return dict(given)
+    certificates.fingerprint(given["ca_fingerprint"], "secret: ca_fingerprint")
+    return {**given, CA_OPTION: given["ca_fingerprint"]}
 
 
 def fetched_certificate(
     cluster: Cluster, params: Mapping[str, Any], current: Mapping[str, Any] | None, type: str, url: str, secret_name: str
 ) -> str:
     """The certificate that ca_fingerprint means: from the Secret if it is there already, else from the provider."""
+    from ansible_collections.vmshift.mtv.plugins.module_utils import certificates
+
     wanted = certificates.fingerprint(params["secret"]["ca_fingerprint"], "secret: ca_fingerprint")
     stored = stored_certificates((get(cluster, "Secret", params["namespace"], secret_name) or {}).get("data") or {})
     held = certificates.certificates_in(stored)

@@ -199,7 +199,6 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.vmshift.mtv.plugins.module_utils import certificates, job_templates
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, TalkError, reporting, run_module
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import ANNOTATION_JOB_TEMPLATE
 from ansible_collections.vmshift.mtv.plugins.module_utils.hook_playbook import decoded, encoded
@@ -277,6 +276,9 @@ def _job_template(aap: dict[str, Any]) -> dict[str, Any]:
 
 def look_up(cluster: Cluster, namespace: str, aap: dict[str, Any]) -> int:
     """The id of the job template that is given by name."""
+    # Here, because every hook without one would pay for their import.
+    from ansible_collections.vmshift.mtv.plugins.module_utils import certificates, job_templates
+
     if aap["ca_cert"]:
         certificates.checked(aap["ca_cert"], "aap.ca_cert")
     platform = (job_templates.of_hook if aap["url"] else job_templates.of_settings)(cluster, namespace, aap)

@@ -8,6 +8,7 @@ from typing import Any
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import CRITICAL
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.subject import Subject
 from ansible_collections.vmshift.mtv.plugins.module_utils import naming
+from ansible_collections.vmshift.mtv.plugins.module_utils.go_template import TemplateError
 
 Object = dict[str, Any]
 
@@ -37,7 +38,7 @@ def pvc_problem(template: str, values: Mapping[str, Any]) -> str:
     """Why `template` gives no PVC name, in the words of Forklift; "" when it does."""
     try:
         naming.pvc_name(template, values)
-    except naming.TemplateError as error:
+    except TemplateError as error:
         what = "Invalid template syntax" if error.syntax else "Template execution failed"
         return f"{what} caused by: '{error.go_text('v1beta1.PVCNameTemplateData')}'"
     except ValueError as error:

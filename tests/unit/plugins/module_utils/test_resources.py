@@ -120,6 +120,18 @@ def test_lists_are_replaced_as_a_whole(there):
     assert not ensure_present(there, plan(vms=[{"id": "vm-1"}])).changed
 
 
+def test_what_was_read_before_and_has_changed_since_is_read_again(there):
+    known = get(there, "Plan", "mig", "one")
+    ensure_present(there, plan(description="somebody was faster"))
+    assert known is None
+    result = ensure_present(there, plan(description="text"), current=known)
+    assert (result.before["spec"]["description"], result.after["spec"]["description"]) == ("somebody was faster", "text")
+
+    known = get(there, "Plan", "mig", "one")
+    ensure_absent(there, "Plan", "mig", "one")
+    assert ensure_present(there, plan(description="other"), current=known).method == "create"
+
+
 def test_defaults_inside_list_items_are_no_change(there, plane):
     definition = {
         "spec": {
