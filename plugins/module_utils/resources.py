@@ -67,7 +67,7 @@ _DRY_RUN = {"dryRun": "All"}
 _ATTEMPTS = 5
 _LISTINGS = 3
 #: What stands for an object that was not looked at yet; None is one that is not there.
-_NOT_READ: dict[str, Any] = {}
+NOT_READ: dict[str, Any] = {}
 
 
 class Result(NamedTuple):
@@ -147,7 +147,7 @@ def ensure_present(
     check_mode: bool = False,
     ask_server: bool = True,
     amend: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None,
-    current: dict[str, Any] | None = _NOT_READ,
+    current: dict[str, Any] | None = NOT_READ,
 ) -> Result:
     """Create the object, or bring the fields of `desired` into it.
 
@@ -162,7 +162,7 @@ def ensure_present(
     query = _DRY_RUN if check_mode else None
     lost = False  # the answer to a creation, which then is this task's when the object is found
     for attempt in range(_ATTEMPTS):
-        if attempt or current is _NOT_READ:
+        if attempt or current is NOT_READ:
             current = get(cluster, kind, meta.get("namespace"), meta["name"])
         try:
             if current is None:

@@ -217,7 +217,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.provider_needs import 
     refuse_too_new,
     with_certificates,
 )
-from ansible_collections.vmshift.mtv.plugins.module_utils.resources import Result, ensure_absent, ensure_present, get
+from ansible_collections.vmshift.mtv.plugins.module_utils.resources import NOT_READ, Result, ensure_absent, ensure_present, get
 from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import WaitError, target_of, wait_gone, wait_ready
 
 _HIDDEN_OPTIONS = {
@@ -307,8 +307,9 @@ def present(module: AnsibleModule, cluster: Cluster) -> dict[str, Any]:
         reference = ((current or {}).get("spec") or {}).get("secret") or {}
         if current and type != current["spec"].get("type") and reference.get("name"):
             check_secret(cluster, {"namespace": params["namespace"], **reference}, type, check_mode)
-    known = {} if secret and secret.changed else {"current": current}  # what new credentials have led to is looked at anew
-    provider = ensure_present(cluster, provider_manifest(params, secret_name), check_mode=check_mode, **known)
+    # What new credentials have led to is looked at anew.
+    known = NOT_READ if secret and secret.changed else current
+    provider = ensure_present(cluster, provider_manifest(params, secret_name), check_mode=check_mode, current=known)
     return finish(module, cluster, current, provider, secret)
 
 
