@@ -193,13 +193,8 @@ def test_hooks_run_before_and_after_a_migration(
 def test_the_manifest_in_docs_is_enough_for_a_hook_that_enters_a_guest_and_for_nothing_else(
     plane: Any, play: Callable[..., Any], core: client.CoreV1Api, debian: Guest, tmp_path: Path
 ) -> None:
-    manifest = list(yaml.safe_load_all((ROOT / "docs/hook_rbac.yml").read_text()))
-    where = {"migrations": NAMESPACE, "production": debian.namespace}
-    made = yaml.safe_load_all(
-        "---\n".join(yaml.safe_dump(part) for part in manifest)
-        .replace("namespace: migrations", f"namespace: {where['migrations']}")
-        .replace("namespace: production", f"namespace: {where['production']}")
-    )
+    manifest = (ROOT / "docs/hook_rbac.yml").read_text().replace("namespace: migrations", f"namespace: {NAMESPACE}")
+    made = yaml.safe_load(manifest.replace("namespace: production", f"namespace: {debian.namespace}"))["items"]
     rbac = client.RbacAuthorizationV1Api(core.api_client)
     for part in made:
         create = {

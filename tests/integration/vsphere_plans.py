@@ -32,14 +32,14 @@ class Plans:
         meta = {"name": name, **({"namespace": namespace} if namespace else {})}
         return ensure_present(self.cluster, {"kind": kind, "metadata": meta, **fields}).object or {}
 
-    def furnish(self, destination: Object = HOST) -> None:
+    def furnish(self, destination: Object | None = None) -> None:
         """The provider, maps of all that the lab has, a namespace for plans."""
         self.apply("Namespace", PLANS, "")
         self.apply("Secret", "vc", stringData={"user": self.lab.user, "password": self.lab.password, "ca.crt": self.lab.ca})
         secret, settings = {"name": "vc", "namespace": PLANS}, {"vddkInitImage": "registry.example/vddk:8"}
         self.apply("Provider", "vc", spec={"type": "vsphere", "url": self.lab.url, "secret": secret, "settings": settings})
         self.until(lambda: self.is_true("Provider", "vc", "Ready"))
-        pair = {"source": secret, "destination": destination}
+        pair = {"source": secret, "destination": destination or HOST}
         networks = [{"source": {"name": name}, "destination": {"type": "ignored"}} for name in ("VM Network", "DC0_DVPG0", "DC0_DVPG1")]
         storage = [{"source": {"name": name}, "destination": {"storageClass": "vmshift-local"}} for name in ("LocalDS_0", "LocalDS_1")]
         self.apply("NetworkMap", "net", spec={"provider": pair, "map": networks})

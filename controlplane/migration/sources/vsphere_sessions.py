@@ -23,15 +23,18 @@ _open: dict[Endpoint, tuple[Session, float]] = {}
 def session(endpoint: Endpoint) -> Iterator[Session]:
     """For a few calls; several threads may have the same. Raises SourceError."""
     found = _take(endpoint) or connect(endpoint)
+    usable = False
     try:
         yield found
+        usable = True
     except SourceError as error:
-        if error.kind != DATA:  # what a VM refuses says nothing about the session
-            found.close()
-            raise
-        _keep(endpoint, found)
+        usable = error.kind == DATA  # what a VM refuses says nothing about the session
         raise
-    _keep(endpoint, found)
+    finally:
+        if usable:
+            _keep(endpoint, found)
+        else:
+            found.close()
 
 
 def _take(endpoint: Endpoint) -> Session | None:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver import pki
+from ansible_collections.vmshift.mtv.controlplane.controllers import plan
 from ansible_collections.vmshift.mtv.controlplane.migration import aap
 from ansible_collections.vmshift.mtv.tests.unit.controlplane.migration.world import CONTROLLERS, PLANS, TARGET, World
 
@@ -151,8 +152,6 @@ def test_a_hook_that_is_gone_by_then(world):
     world.run(lambda: world.vm()["phase"] == "CreateVM")
     world.plans._require_served = lambda plan, conditions: None
     world.api.delete("Hook", PLANS, "post")
-    import ansible_collections.vmshift.mtv.controlplane.controllers.plan as plan
-
     original, plan.validate = plan.validate, lambda *_unused: None
     try:
         world.run(world.ended)

@@ -50,7 +50,7 @@ class GuestCluster(Cluster):
     async def launcher(self) -> Path:
         """The folder of the one launcher, once it runs."""
         pod = await self.until(lambda: next((p for p in self.launchers() if p.get("status", {}).get("phase") == "Running"), None))
-        await self.until(lambda: (self.folder(pod) / "guest.json").exists())
+        await self.until((self.folder(pod) / "guest.json").exists)
         return self.folder(pod)
 
     def tell(self, folder: Path, **report: Any) -> None:
