@@ -486,13 +486,13 @@ REQUEST: dict[str, Any] = {
 }
 #: (what is changed in a good request; None takes a key away; what is said; kinds that were made before it could be found out)
 REQUESTS: tuple[tuple[dict[str, Any], str], ...] = (
-    ({"vms": []}, "cold_migration_request.vms: the list is empty"),
+    ({"vms": []}, "migration_plan_request.vms: the list is empty"),
     ({"vms": None}, "missing required arguments: vms"),
     ({"name": None}, "missing required arguments: name"),
     ({"source_provider": None}, "missing required arguments: source_provider"),
     ({"target_namespace": None}, "missing required arguments: target_namespace"),
-    ({"name": "Ein Plan"}, "cold_migration_request: name: this cannot be a name in Kubernetes"),
-    ({"target_namespace": "no_underscores"}, "cold_migration_request: target_namespace: this cannot be a name"),
+    ({"name": "Ein Plan"}, "migration_plan_request: name: this cannot be a name in Kubernetes"),
+    ({"target_namespace": "no_underscores"}, "migration_plan_request: target_namespace: this cannot be a name"),
     ({"nmae": "x"}, "nmae"),
     ({"source_provider": {"name": "s", "typ": "ova"}}, "source_provider.typ"),
     ({"source_provider": {"name": "s", "type": "hypercard"}}, "hypercard"),

@@ -154,9 +154,9 @@ def test_a_wrong_key_in_the_request_is_told_with_its_path(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"vms": []}, "cold_migration_request.vms: the list is empty"),
-        ({"name": "Ein Plan"}, "cold_migration_request: name: this cannot be a name in Kubernetes"),
-        ({"target_namespace": "no_underscores"}, "cold_migration_request: target_namespace: this cannot be a name"),
+        ({"vms": []}, "migration_plan_request.vms: the list is empty"),
+        ({"name": "Ein Plan"}, "migration_plan_request: name: this cannot be a name in Kubernetes"),
+        ({"target_namespace": "no_underscores"}, "migration_plan_request: target_namespace: this cannot be a name"),
         ({"vms": [{"target_name": "x"}]}, "one of the following is required: name, id, path"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The request document of the role speaks the language of the modules."""
+"""The request document of the roles speaks the language of the modules."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import yaml
 from ansible_collections.vmshift.mtv.plugins.module_utils import plan_spec
 from ansible_collections.vmshift.mtv.plugins.modules import provider
 
-ROLE = Path(__file__).resolve().parents[3] / "roles/cold_migration"
-REQUEST = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]["cold_migration_request"][
+ROLE = Path(__file__).resolve().parents[3] / "roles/migration_plan"
+REQUEST = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]["migration_plan_request"][
     "options"
 ]
 # Said elsewhere in the request, or of no use for a migration that is to run, cold.
