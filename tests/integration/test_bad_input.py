@@ -504,6 +504,11 @@ REQUESTS: tuple[tuple[dict[str, Any], str], ...] = (
     ({"migration_timeout": "soon"}, "migration_timeout"),
     ({"network_map": {"pairs": [{"source": "VM Network", "target": "pod"}]}}, "network_map.pairs.target"),
     ({"plan": {"target_power_state": "sideways"}}, "target_power_state"),
+    ({"plan": {"type": "warm"}}, "plan: MTV copies VMs of VMware vSphere and oVirt while they run, and the source is of type ova"),
+    ({"plan": {"type": "lukewarm"}}, "lukewarm"),
+    ({"cutover": "now"}, "cutover: this goes with plan.type warm only"),
+    ({"source_provider": {"name": "s", "type": "vsphere"}, "plan": {"type": "warm"}}, "this is a warm migration, and cold is wanted here"),
+    ({"source_provider": {"name": "s", "type": "vsphere"}, "plan": {"warm": True}, "cutover": "tonight"}, "'tonight' is not a time"),
 )
 
 

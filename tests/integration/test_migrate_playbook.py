@@ -100,6 +100,11 @@ def test_while_it_waits_the_play_tells_the_steps_of_the_vm_in_plain_lines(migrat
     assert "\r" not in migrated.output and "\x1b" not in migrated.output
 
 
+def test_it_says_which_workflow_and_why(migrated: Any) -> None:
+    why = "plan.type is not given, and MTV takes cold; the disks are copied and converted by virt-v2v, because the source is of type ova"
+    assert f"cold migration: {why}" in " ".join(migrated.output.split())
+
+
 def test_a_third_run_changes_nothing(migrated: Any, play: Callable[..., Any], variables: dict[str, Any]) -> None:
     assert play(PLAYBOOK, variables).changed == 0
 

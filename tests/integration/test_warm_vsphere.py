@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ansible_collections.vmshift.mtv.controlplane.state import State
 from ansible_collections.vmshift.mtv.lab.vsphere.machines import Disk, Machine, Nic
 from ansible_collections.vmshift.mtv.lab.vsphere.server import VSphere
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.machine import Machine as SourceVm
-from ansible_collections.vmshift.mtv.tests.integration.vsphere_plans import Plans
+from ansible_collections.vmshift.mtv.tests.integration.vsphere_plans import PLANS, TARGET, Plans
 
 MIB = 1 << 20
 BLOCK = 64 << 10
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.skipif(bool(os.environ.get("KUBECONFIG")), reason="need
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Any:
     disks = (Disk(size=24 * MIB), Disk(size=40 * MIB, datastore="LocalDS_1"))
-    machines = [Machine(f"app-{n}", disks=disks, nics=(Nic(),), tracked=True) for n in range(6)]
+    machines = [Machine(f"app-{n}", disks=disks, nics=(Nic(),), tracked=True) for n in range(7)]
     lab = VSphere.start(tmp_path_factory.mktemp("vcenter"), machines, while_process=os.getpid())
     yield lab
     lab.stop()
@@ -209,3 +210,58 @@ def test_a_vm_that_is_deleted_between_two_copies_fails_and_says_so(plans: Plans,
     assert plans.is_true("Plan", "deleted", "Failed")
     assert f"has no {source.id} (any more)" in plans.vm("deleted")["error"]["reasons"][0]
     assert "app-5" not in {vm["metadata"]["name"] for vm in plans.list("VirtualMachine")}
+
+
+@pytest.fixture(scope="module")
+def request_document() -> dict[str, Any]:
+    """A request for a warm migration whose provider is there already."""
+    return {
+        "name": "whole",
+        "namespace": PLANS,
+        "source_provider": {"name": "vc"},
+        "target_namespace": TARGET,
+        "network_map": {"pairs": [{"source": network, "destination": "ignored"} for network in ("VM Network", "DC0_DVPG0")]},
+        "storage_map": {"auto": True},
+        "vms": [{"name": "app-6"}],
+        "plan": {"type": "warm", "skip_guest_conversion": True, "target_power_state": "off"},
+    }
+
+
+@pytest.fixture(scope="module")
+def migrate(plans: Plans, play: Callable[..., Any], request_document: dict[str, Any]) -> Callable[..., Any]:
+    """The playbook with the request and more in it."""
+
+    def run(*options: str, **more: Any) -> Any:
+        variables = {"kubeconfig": str(plans.state.kubeconfig), "warm_migration_interval": 1}
+        return play("playbooks/migrate.yml", {**variables, "migration_request": {**request_document, **more}}, *options)
+
+    return run
+
+
+def test_one_request_begins_waits_tries_again_and_cuts_over(plans: Plans, lab: VSphere, migrate: Callable[..., Any]) -> None:
+    predicted = migrate("--check", cutover="now")
+    assert predicted.changed > 0
+    assert "whole" not in {plan["metadata"]["name"] for plan in plans.list("Plan", PLANS)}
+
+    begun = migrate()
+    said = " ".join(begun.output.split())
+    assert "warm migration: plan.type is warm; CDI copies the disks while the VMs run" in said
+    assert "no guest is converted, because plan.skip_guest_conversion is true" in said
+    assert "To cut over, run this again with cutover: now" in said
+    assert plans.vm("whole")["warm"]["successes"] >= 1
+    assert not plans.ended("whole")
+    assert migrate().changed == 0, "a second run attaches to the migration"
+
+    plans.apply("Migration", "whole-1", spec={"cancel": [{"id": lab.vm("app-6")["id"]}]})
+    plans.until(lambda: plans.ended("whole"))
+    reported = migrate(cutover="now", on_failure="report")
+    assert reported.changed == 0
+    assert "The last run of Plan mig/whole was canceled" in reported.output
+
+    write(lab, "app-6", 0, (9 * MIB, b"after the first copy"))
+    ended = migrate(cutover="now", on_failure="retry")
+    assert "Succeeded" in ended.output
+    assert ended.changed == 2, "a new migration, and its time"
+    plans.succeeded("whole")
+    assert [lab.sha256("app-6", disk) for disk in (0, 1)] == plans.sums("whole")
+    assert migrate(cutover="now").changed == 0

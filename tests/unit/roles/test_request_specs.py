@@ -13,8 +13,10 @@ ROLE = Path(__file__).resolve().parents[3] / "roles/migration_plan"
 REQUEST = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]["migration_plan_request"][
     "options"
 ]
-# Said elsewhere in the request, or of no use for a migration that is to run, cold.
-NOT_IN_A_REQUEST = {"target_namespace", "archived", "type", "warm", "disk_bus"}
+# Said elsewhere in the request, or of no use for a migration that is to run.
+NOT_IN_A_REQUEST = {"target_namespace", "archived", "disk_bus"}
+# A live migration moves a VM between clusters, a conversion migrates none.
+OTHER_TYPES = {"live", "conversion"}
 
 
 def shape(options):
@@ -37,7 +39,26 @@ def test_options_of_a_vm_are_those_of_the_plan_module():
 
 def test_options_of_the_plan_are_those_of_the_plan_module():
     expected = {name: option for name, option in plan_spec.PLAN_OPTIONS.items() if name not in NOT_IN_A_REQUEST}
+    types = [choice for choice in expected["type"]["choices"] if choice not in OTHER_TYPES]
+    expected["type"] = {**expected["type"], "choices": types}
     assert shape(REQUEST["plan"]["options"]) == shape(expected)
+
+
+def test_words_for_failures_are_those_of_the_roles_that_obey_them():
+    def choices(role):
+        specs = yaml.safe_load((ROLE.parent / role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+        return specs[f"{role}_on_failure"]["choices"]
+
+    assert REQUEST["on_failure"]["choices"] == choices("warm_migration")
+    assert [word for word in REQUEST["on_failure"]["choices"] if word != "retry"] == choices("cutover")
+
+
+def test_defaults_of_roles_are_those_that_are_documented():
+    for folder in ROLE.parent.iterdir():
+        specs = yaml.safe_load((folder / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+        documented = {name: option["default"] for name, option in specs.items() if "default" in option}
+        defaults = folder / "defaults/main.yml"
+        assert (yaml.safe_load(defaults.read_text()) if defaults.exists() else {}) == documented, folder.name
 
 
 def test_credentials_are_those_of_the_provider_module_and_hidden_alike():
