@@ -19,6 +19,7 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver.events import Record
 from ansible_collections.vmshift.mtv.controlplane.apiserver.garbage import Collector
 from ansible_collections.vmshift.mtv.controlplane.apiserver.history import Event
 from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Kind, Registry
+from ansible_collections.vmshift.mtv.controlplane.apiserver.quota import Quotas
 from ansible_collections.vmshift.mtv.controlplane.apiserver.selectors import LabelSelector, Selection, exactly, parse_labels
 from ansible_collections.vmshift.mtv.controlplane.apiserver.shelf import Term, reference
 from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Record, Store
@@ -41,6 +42,7 @@ class Api:
         self.admission: list[Hook] = [strategies.refuse_deletion]
         self._collector = Collector(store, registry)
         self._recorder = Recorder(self)
+        self._quotas = Quotas(store)
         self._definitions = Definitions(store, registry)
         self.admission.append(self._definitions.guard)
 
@@ -260,6 +262,8 @@ class Api:
         else:
             objectmeta.carry_over(kind, old, new)
         admit(kind, new, old, hooks=self.admission, subresource=subresource)
+        if not subresource:
+            self._quotas.admit(kind, new, old)
         objectmeta.set_managed(new, ownership.track_update(kind, old, new, options.manager, subresource) if managed is None else managed)
         if record and _same(old, new):
             return record

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.apiserver.refusals import Cause, bad_request, forbidden_value, invalid_value
+from ansible_collections.vmshift.mtv.controlplane.quantity import Amount
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Kind
@@ -35,6 +36,8 @@ def problems(kind: Kind, new: Object, old: Object | None) -> Iterator[Cause]:
     for field in _IMMUTABLE.get(kind.resource, ()):
         if old is not None and old.get(field) != new.get(field):
             yield invalid_value(field, new.get(field), "field is immutable")
+    if kind.resource == "resourcequotas":
+        yield from _quota_problems(new)
     if kind.resource in _KEYED:
         yield from _data_problems(new, old)
 
@@ -95,6 +98,17 @@ def _data_problems(new: Object, old: Object | None) -> Iterator[Cause]:
         for field in (*_KEYED_FIELDS, "immutable"):
             if new.get(field) != old.get(field):
                 yield forbidden_value(field, "field is immutable when `immutable` is set")
+
+
+def _quota_problems(new: Object) -> Iterator[Cause]:
+    for field in ("scopes", "scopeSelector"):
+        if (new.get("spec") or {}).get(field):
+            yield forbidden_value(f"spec.{field}", "this control plane counts all objects of a namespace, none by scope")
+    for name, amount in ((new.get("spec") or {}).get("hard") or {}).items():
+        try:
+            Amount.of(amount)
+        except ValueError:
+            yield invalid_value(f"spec.hard[{name}]", amount, "must be a quantity greater than or equal to 0")
 
 
 def _starts_pending(new: Object, old: Object | None) -> None:

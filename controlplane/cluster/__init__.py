@@ -10,6 +10,7 @@ from ansible_collections.vmshift.mtv.controlplane.cluster.jobs import JobReconci
 from ansible_collections.vmshift.mtv.controlplane.cluster.kubevirt.instances import VirtualMachineInstanceReconciler
 from ansible_collections.vmshift.mtv.controlplane.cluster.kubevirt.machines import VirtualMachineReconciler
 from ansible_collections.vmshift.mtv.controlplane.cluster.pods import PodReconciler
+from ansible_collections.vmshift.mtv.controlplane.cluster.quotas import ResourceQuotaReconciler
 from ansible_collections.vmshift.mtv.controlplane.cluster.storage import ClaimReconciler
 from ansible_collections.vmshift.mtv.controlplane.cluster.volumes import VolumeReconciler
 
@@ -23,6 +24,7 @@ def reconcilers(context: Context) -> list[Reconciler]:
     context.api.admission.append(storage.admission(context.api))
     return [
         ClaimReconciler(context),
+        ResourceQuotaReconciler(context),
         VolumeReconciler(context),
         DataVolumeReconciler(context),
         StorageProfileReconciler(context),

@@ -30,6 +30,8 @@ ENDED = ("Succeeded", "Failed")
 SCHEDULED, IN_PROGRESS, PAUSED, SUCCEEDED = "ImportScheduled", "ImportInProgress", "Paused", "Succeeded"
 _BLANK_PHASES = (SCHEDULED, IN_PROGRESS, SUCCEEDED)
 _PROGRESS = {SCHEDULED: "0.0%", IN_PROGRESS: "1.0%", PAUSED: "100.0%", SUCCEEDED: "100.0%"}
+EXCEEDED_QUOTA = "ErrExceededQuota"
+QUOTA_RETRY = 15.0  # seconds
 LOOK_AGAIN = 1.0  # seconds, while a pod copies
 _DEFAULT_PROPERTIES: Object = {"accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem"}
 
@@ -41,7 +43,12 @@ class DataVolumeReconciler(Reconciler):
         self._api, self._state = context.api, context.state
 
     def triggers(self) -> Mapping[str, Callable[[Object], Iterable[Key]]]:
-        return {"PersistentVolumeClaim": lambda claim: [key_of(claim)], "Pod": _claims_filled_by}
+        return {"PersistentVolumeClaim": lambda claim: [key_of(claim)], "Pod": _claims_filled_by, "ResourceQuota": self._refused_by}
+
+    def _refused_by(self, quota: Object) -> Iterable[Key]:
+        """DataVolumes without a claim, for which there may be room now."""
+        volumes = self._api.list(self.kind, quota["metadata"]["namespace"])
+        return [key_of(v) for v in volumes if any(c.get("reason") == EXCEEDED_QUOTA for c in v.get("status", {}).get("conditions", ()))]
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
         volume = self._api.find(self.kind, namespace, name)
@@ -60,8 +67,9 @@ class DataVolumeReconciler(Reconciler):
             try:
                 claim = self._api.create(_claim(self._api, volume))
             except ApiError as error:
-                self._refuse(volume, "ErrClaimNotValid", error.message)
-                return None
+                quota = error.code == 403 and "exceeded quota" in error.message
+                self._refuse(volume, EXCEEDED_QUOTA if quota else "ErrClaimNotValid", error.message, unbound=True)
+                return QUOTA_RETRY if quota else None
         elif not _owned(claim, volume):
             self._refuse(volume, "ErrClaimNotOwned", f"PVC {name} exists and does not belong to this DataVolume")
             return None
@@ -174,9 +182,13 @@ class DataVolumeReconciler(Reconciler):
 
     # Telling
 
-    def _refuse(self, volume: Object, reason: str, message: str) -> None:
-        status = {"phase": "Pending", "progress": "N/A", "conditions": [_condition("Running", "False", reason, message)]}
-        if volume.get("status", {}).get("conditions", [{}])[-1].get("reason") != reason:
+    def _refuse(self, volume: Object, reason: str, message: str, *, unbound: bool = False) -> None:
+        """`unbound`: there is no claim, whose condition says that, too."""
+        conditions = [_condition("Bound", "Unknown", reason, message)] if unbound else []
+        conditions.append(_condition("Running", "False", reason, message))
+        status = {"phase": "Pending", "progress": "N/A", "conditions": conditions}
+        last = volume.get("status", {}).get("conditions", [{}])[-1]
+        if (last.get("reason"), last.get("message")) != (reason, message):
             self._api.record_event(volume, "Warning", reason, message, COMPONENT)
             self._api.update_status({**volume, "status": status})
 

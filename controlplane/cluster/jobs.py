@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.cluster.podstatus import ENDED
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import now
 from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Reconciler
@@ -85,7 +86,11 @@ class JobReconciler(Reconciler):
             },
             "spec": template["spec"],
         }
-        made = self._api.create(pod)
+        try:
+            made = self._api.create(pod)
+        except ApiError as error:
+            self._api.record_event(job, "Warning", "FailedCreate", f"Error creating: {error.message}", COMPONENT)
+            raise
         self._api.record_event(job, "Normal", "SuccessfulCreate", f"Created pod: {made['metadata']['name']}", COMPONENT)
         return made
 

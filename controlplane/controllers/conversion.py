@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.blocking import in_thread
-from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import ADVISORY, CRITICAL, REQUIRED, Conditions, now
+from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import ADVISORY, CRITICAL, REQUIRED, WARN, Conditions, now
 from ansible_collections.vmshift.mtv.controlplane.controllers.reporting import report
 from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Reconciler
 from ansible_collections.vmshift.mtv.controlplane.migration import conversions, destination, labels
@@ -73,6 +74,13 @@ class ConversionReconciler(Reconciler):
             pod = await self._there(conversion, lambda there: _pod(conversion, there, chosen))
         except SourceError as error:
             log.info("Conversion %s waits: %s", name, error.message)
+            return POLL
+        except ApiError as error:
+            if error.code != 403:
+                raise
+            message = f"The conversion pod cannot be made: {error.message}"
+            conditions.set(conversions.POD_REFUSED, WARN, message, reason="Forbidden")
+            report(self.context.api, conversion, conditions, "conversion", {"message": message})
             return POLL
         return self._follow(conversion, conditions, pod)
 

@@ -16,6 +16,7 @@ Object = dict[str, Any]
 
 REMOTE, IN_PLACE = "Remote", "InPlace"
 LUKS, CLEVIS = "LUKS", "Clevis"  # how a guest's disks are opened
+POD_REFUSED = "PodRefused"  # a condition: the cluster lets the pod not be made, for a quota, say
 METRICS_PORT = 2112
 QEMU = 107  # user and group of the pod
 

@@ -42,6 +42,14 @@ class TemplateError(ValueError):
         return f'template: template:{self.line}:{self.column}: executing "template" at <{self.node}>: {reason}'
 
 
+class NotEvaluated(TemplateError):
+    """Go understands it, this subset does not: whether it is right only a cluster can tell."""
+
+
+#: Words of Go's own that are not in this subset.
+_OF_GO = frozenset("block break call continue define html index js print println range slice template urlquery with".split())
+
+
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
@@ -99,9 +107,9 @@ class _Reader:
         self.pieces = self._pieces()
         self.next_piece = 0
 
-    def fail(self, reason: str, at: int, hint: str = "") -> TemplateError:
+    def fail(self, reason: str, at: int, hint: str = "", *, of_go: bool = False) -> TemplateError:
         line, column = position(self.template, at)
-        return TemplateError(reason, line, column, syntax=True, hint=hint)
+        return (NotEvaluated if of_go else TemplateError)(reason, line, column, syntax=True, hint=hint)
 
     def _pieces(self) -> list[Any]:
         """Text as str, actions as lists of tokens; `{{-` and `-}}` have eaten the white space beside them."""
@@ -134,7 +142,7 @@ class _Reader:
                     raise self.fail("unclosed action", start)
                 character = self.template[at]
                 hint = "variables are not supported here" if character == "$" else ""
-                raise self.fail(f"unexpected {json.dumps(character)} in action", at, hint)
+                raise self.fail(f"unexpected {json.dumps(character)} in action", at, hint, of_go=character == "$")
             if match.lastgroup != "space":
                 tokens.append(Token(match.lastgroup or "", match.group(), at))
             at = match.end()
@@ -206,7 +214,7 @@ class _Reader:
             return node
         if head.text not in FUNCTIONS:
             reason = f'function "{head.text}" not defined'
-            raise self.fail(reason, head.at, "known here: if, " + ", ".join(sorted(FUNCTIONS)))
+            raise self.fail(reason, head.at, "known here: if, " + ", ".join(sorted(FUNCTIONS)), of_go=head.text in _OF_GO)
         self.tokens.pop(0)
         arguments = []
         while self.tokens and self.tokens[0].text not in ("|", ")"):
@@ -233,7 +241,7 @@ class _Reader:
         if token.kind == "number":
             return Literal(_number(token.text), token.at, token.text)
         if token.kind == "word":
-            raise self.fail(f'function "{token.text}" not defined', token.at)
+            raise self.fail(f'function "{token.text}" not defined', token.at, of_go=token.text in _OF_GO)
         raise self.fail(f"unexpected {json.dumps(token.text)} in operand", token.at)
 
     def _string(self, token: Token) -> str:

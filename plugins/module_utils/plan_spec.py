@@ -16,7 +16,15 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import TalkError
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import MIGRATION_TYPES, TARGET_POWER_STATES
-from ansible_collections.vmshift.mtv.plugins.module_utils.naming import is_dns1123_subdomain
+from ansible_collections.vmshift.mtv.plugins.module_utils.go_template import NotEvaluated, TemplateError
+from ansible_collections.vmshift.mtv.plugins.module_utils.naming import (
+    NETWORK_FIELDS,
+    PVC_FIELDS,
+    VOLUME_FIELDS,
+    is_dns1123_subdomain,
+    name_from_template,
+    render_template,
+)
 from ansible_collections.vmshift.mtv.plugins.module_utils.selection import SELECTOR_KEYS
 
 _STR: dict[str, Any] = {"type": "str"}
@@ -99,6 +107,22 @@ SELECTOR_OPTIONS: dict[str, Any] = {
     "power_state": {"type": "str", "choices": ["on", "off", "suspended"]},
 }
 
+#: Option of a name template -> its fields, and what they may be for a VM like any other. Fields that only
+#: some sources have are filled in all.
+_TEMPLATES: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
+    "pvc_name_template": (
+        PVC_FIELDS,
+        {
+            **{name: "sample" for name, value in PVC_FIELDS.items() if value == ""},
+            "VmName": "vm",
+            "TargetVmName": "vm",
+            "PlanName": "plan",
+            "VmId": "vm-1",
+        },
+    ),
+    "volume_name_template": (VOLUME_FIELDS, {"PVCName": "pvc"}),
+    "network_name_template": (NETWORK_FIELDS, {"NetworkName": "net", "NetworkNamespace": "default", "NetworkType": "Multus"}),
+}
 #: Options that an empty value does not take away.
 _NEEDED = ("target_namespace", "target_name", "type", "target_power_state")
 _SPELLING = {"preserve_static_ips": "preserveStaticIPs"}
@@ -157,6 +181,7 @@ def _entries(option: str, entries: Sequence[Any], accepted: Mapping[str, Any]) -
             raise InvalidRequest(f"{option}[{index}]: {result.error_messages[0]}.")
         given = {key: value for key, value in result.validated_parameters.items() if value is not None}
         _check_target_name(given, index)
+        check_templates(given, f"vms[{index}]: ")
         checked.append(given)
     return checked
 
@@ -251,6 +276,26 @@ def _check_texts(given: Mapping[str, Any], option: str) -> None:
     for key, value in given.items():
         if not isinstance(value, str):
             raise InvalidRequest(f"{option}: the value of {key!r} is {value!r}; labels are texts, so write it in quotes.")
+
+
+def check_templates(given: Mapping[str, Any], where: str = "") -> None:
+    """Name templates give names, tried with a VM like any other. Raises InvalidRequest."""
+    for option, (fields, sample) in _TEMPLATES.items():
+        template = given.get(option)
+        if not template:
+            continue
+        try:
+            name_from_template(template, fields, sample)
+        except NotEvaluated:
+            continue  # the cluster tells
+        except TemplateError as error:
+            raise InvalidRequest(f"{where}{option}: {template!r} is no template that MTV can use: {error}.") from None
+        except ValueError:
+            name = render_template(template, {**fields, **sample})
+            raise InvalidRequest(
+                f"{where}{option}: {template!r} gives names like {name!r}; a name has up to 63 lower-case letters, digits and '-', "
+                "beginning and ending with a letter or digit."
+            ) from None
 
 
 def _check_target_name(given: Mapping[str, Any], index: int) -> None:

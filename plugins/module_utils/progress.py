@@ -23,7 +23,7 @@ MOST_LINES = 10
 SHORTEST, LONGEST, GROWTH = 5.0, 20.0, 1.5
 #: A VM that only gets on within its step ends a slice after so many times the seconds that one in another step does.
 PATIENCE = 3
-_REASON_LENGTH = 120
+_REASON_LENGTH = 300  # the refusal of a quota, with its figures, is to be read to its end
 _LONGEST_ESTIMATE = 48 * 3600.0
 
 

@@ -49,6 +49,7 @@ KINDS: dict[str, Kind] = {
     "Pod": Kind("v1", "pods"),
     "Event": Kind("v1", "events"),
     "PersistentVolumeClaim": Kind("v1", "persistentvolumeclaims"),
+    "ResourceQuota": Kind("v1", "resourcequotas"),
     "PersistentVolume": Kind("v1", "persistentvolumes", False),
     "Job": Kind("batch/v1", "jobs"),
     "StorageClass": Kind("storage.k8s.io/v1", "storageclasses", False),

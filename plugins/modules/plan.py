@@ -416,6 +416,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.plan_needs import Link
 from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import (
     PLAN_OPTIONS,
     as_given,
+    check_templates,
     exclusions,
     plan_spec,
     selectors,
@@ -569,6 +570,7 @@ def main() -> None:
         entries = None if module.params["vms"] is None else selectors(module.params["vms"])
         exclude = exclusions(module.params["exclude"] or [])
         check_names(module.params)
+        check_templates(module.params)
         require_jmespath([*(entries or []), *exclude])
     except TalkError as error:
         module.fail_json(msg=str(error))

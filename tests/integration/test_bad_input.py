@@ -10,6 +10,7 @@ import os
 import re
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -195,15 +196,23 @@ PLANS = (
     case("plan", "network_map: the NetworkMap konveyor-forklift/absent does not exist", **{**PLAN, "network_map": "absent"}),
     case("plan", "source: the provider konveyor-forklift/absent does not exist", **{**PLAN, "source": "absent"}),
     case("plan", "destination: ", "absent", **PLAN, destination="absent"),
+    case("plan", "pvc_name_template: '{{.VmName' is no template", "unclosed action", **PLAN, pvc_name_template="{{.VmName"),
     case(
         "plan",
-        "VM PVC name template is invalid",
-        "{{.Nonsense",
-        "unclosed action",
-        leaves=True,
-        **{**PLAN, "name": "gone"},
-        pvc_name_template="{{.Nonsense",
+        "pvc_name_template: '{{.Nonsense}}' is no",
+        "can't evaluate field Nonsense; known: ",
+        **PLAN,
+        pvc_name_template="{{.Nonsense}}",
     ),
+    case(
+        "plan",
+        "pvc_name_template: 'Disk {{.DiskIndex}}' gives names like 'Disk 0'; a name",
+        **PLAN,
+        pvc_name_template="Disk {{.DiskIndex}}",
+    ),
+    case("plan", "volume_name_template: ", 'function "shout" not defined', **PLAN, volume_name_template="{{shout .PVCName}}"),
+    case("plan", "network_name_template: ", "gives names like 'Multus'", **PLAN, network_name_template="{{.NetworkType}}"),
+    case("plan", "vms[0]: pvc_name_template: ", "'{{if}}'", **{**PLAN, "vms": [{"name": "quick", "pvc_name_template": "{{if}}"}]}),
     case("plan", "target_namespace", **{**PLAN, "target_namespace": "OMIT"}),
     case("plan", "vms[0]: unknown option 'nmae'; accepted are name", **{**PLAN, "vms": [{"nmae": "quick"}]}),
     case("plan", "target_power_state", "sideways", **PLAN, target_power_state="sideways"),
@@ -471,6 +480,99 @@ def spoiled(path: Path, name: str, how: str) -> None:
     else:
         members[ovf] = re.sub(rb'ovf:capacity="\d+"', b'ovf:capacity="%d"' % (1 << 52), members[ovf], count=1)
     path.write_bytes(archive(*members.items()))
+
+
+@pytest.fixture
+def prepared(world: World, tmp_path: Path) -> Callable[[str], str]:
+    """A provider, maps and a plan of a name, ready to run; returns the namespace that its VM goes to."""
+
+    def prepare(name: str, storage_class: str = "vmshift-local") -> str:
+        quick_guests.export(tmp_path / name, name)
+        world.made("provider", name=name, type="ova", url=f"localhost:{tmp_path / name}")
+        world.made("network_map", name=name, source=name, pairs=POD)
+        pairs = [{"source": disk, "destination": storage_class} for disk in quick_guests.disk_names(name)]
+        world.made("storage_map", name=name, source=name, pairs=pairs)
+        target = f"{name}-target"
+        ensure_present(world.cluster, {"kind": "Namespace", "metadata": {"name": target}})
+        maps = {"network_map": name, "storage_map": name}
+        world.made("plan", name=name, source=name, **maps, target_namespace=target, vms=[{"name": name}])
+        return target
+
+    return prepare
+
+
+def limit(world: World, namespace: str, **hard: str) -> None:
+    spec = {"hard": {name.replace("__", "/").replace("_", "."): value for name, value in hard.items()}}
+    ensure_present(world.cluster, {"kind": "ResourceQuota", "metadata": {"name": "small", "namespace": namespace}, "spec": spec})
+
+
+def left(world: World, namespace: str) -> list[str]:
+    kinds = ("VirtualMachine", "DataVolume", "PersistentVolumeClaim", "Pod", "Secret", "ConfigMap")
+    return [f"{kind}/{obj['metadata']['name']}" for kind in kinds for obj in list_objects(world.cluster, kind, namespace)]
+
+
+#: (quota of the target namespace, what is said, whether the run waits for room)
+QUOTAS: tuple[tuple[dict[str, str], str, bool], ...] = (
+    (
+        {"requests_storage": "4Mi"},
+        r"ErrExceededQuota; .*exceeded quota: small, requested: requests.storage=\S+, used: requests.storage=\S+, limited: \S+=4Mi",
+        True,
+    ),
+    (
+        {"vmshift-local_storageclass_storage_k8s_io__requests_storage": "1Mi"},
+        r"exceeded quota: small, requested: vmshift-local.storageclass.storage.k8s.io/requests.storage=",
+        True,
+    ),
+    (
+        {"limits_memory": "2Gi"},
+        r"The conversion pod cannot be made: pods \S+-\S+ is forbidden: exceeded quota: small, .* limited: \S+=2Gi",
+        True,
+    ),
+    ({"pods": "0"}, r'pods "\S+" is forbidden: exceeded quota: small, requested: pods=1, used: pods=0, limited: pods=0', False),
+    ({"count__virtualmachines_kubevirt_io": "0"}, r"exceeded quota: small, requested: count/virtualmachines.kubevirt.io=1", False),
+)
+
+
+@pytest.mark.parametrize("number", range(len(QUOTAS)), ids=[next(iter(hard)) for hard, _said, _waits in QUOTAS])
+def test_a_quota_is_told_and_once_it_is_raised_the_run_succeeds(number: int, world: World, prepared: Callable[[str], str]) -> None:
+    hard, said, waits = QUOTAS[number]
+    name = f"quota{number}"
+    # Disks that wait for a consumer get a pod for that: where the pod of the conversion is to be the first one, they do not wait.
+    target = prepared(name, "vmshift-immediate" if "limits_memory" in hard else "vmshift-local")
+    limit(world, target, **hard)
+    run = {"plan": name, "progress": False}
+    refused = told(world, said, run, waits)
+    assert ("it goes on" in refused) == waits
+    if "storage" in next(iter(hard)):
+        conditions = [c for v in list_objects(world.cluster, "DataVolume", target) for c in v["status"]["conditions"]]
+        assert any("exceeded quota: small" in c["message"] for c in conditions if c["reason"] == "ErrExceededQuota"), conditions
+    assert not list_objects(world.cluster, "VirtualMachine", target)
+    limit(world, target, **dict.fromkeys(hard, "64Gi"))
+    again = world.made("migration", **run, wait_timeout=120, **({} if waits else {"retry": True}))
+    assert [vm["outcome"] for vm in again["vms"]] == ["Succeeded"]
+
+
+def told(world: World, said: str, run: dict[str, Any], waits: bool) -> str:
+    """What the task says, once it says that; a run that waits is looked at with little patience."""
+    deadline = time.monotonic() + 60
+    while True:
+        result = world.task("migration", **run, wait_timeout=2 if waits else 60)
+        assert result.get("failed"), result
+        assert not UGLY.search(result["msg"]), result["msg"]
+        if re.search(said, result["msg"]):
+            return str(result["msg"])
+        assert waits and time.monotonic() < deadline, result["msg"]
+
+
+def test_a_run_that_waits_for_a_quota_is_canceled_without_a_trace(world: World, prepared: Callable[[str], str]) -> None:
+    target = prepared("quotacancel")
+    limit(world, target, requests_storage="4Mi")
+    told(world, "exceeded quota: small", {"plan": "quotacancel", "progress": False}, waits=True)
+    world.made("migration", plan="quotacancel", state="canceled")
+    deadline = time.monotonic() + 30
+    while left(world, target) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left(world, target) == []
 
 
 # Request documents

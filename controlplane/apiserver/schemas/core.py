@@ -41,6 +41,7 @@ _BYTES = string(format="byte")
 _SECRET = obj(data=mapping(_BYTES), immutable=BOOLEAN, stringData=STRING_MAP, type=string(default="Opaque"))
 _CONFIG_MAP = obj(binaryData=mapping(_BYTES), data=STRING_MAP, immutable=BOOLEAN)
 _NAMESPACE = obj(spec=obj(finalizers=STRINGS), status=ANYTHING)
+_RESOURCE_QUOTA = obj(spec=obj(hard=QUANTITIES, scopeSelector=ANYTHING, scopes=STRINGS), status=obj(hard=QUANTITIES, used=QUANTITIES))
 _SERVICE_ACCOUNT = obj(automountServiceAccountToken=BOOLEAN, imagePullSecrets=array(LOCAL_REFERENCE), secrets=array(OBJECT_REFERENCE))
 _NODE = obj(spec=ANYTHING, status=ANYTHING)
 _LEASE = obj(spec=open_obj(acquireTime=TIME, holderIdentity=STRING, leaseDurationSeconds=INT32, leaseTransitions=INT32, renewTime=TIME))
@@ -239,6 +240,7 @@ KINDS = (
         "sa",
         merge_keys={"secrets": "name", "imagePullSecrets": "name"},
     ),
+    _kind("", "resourcequotas", "ResourceQuota", _RESOURCE_QUOTA, "quota", status=True, columns=columns.RESOURCE_QUOTA),
     _kind("", "nodes", "Node", _NODE, "no", status=True, columns=columns.NODE, **_CLUSTER),
     _workload("batch", "jobs", "Job", core_pods.JOB, columns=columns.JOB, merge_keys=core_pods.merge_keys("spec.template.spec")),
     _workload(

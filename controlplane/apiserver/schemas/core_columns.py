@@ -227,8 +227,21 @@ def _role(binding: Object) -> str:
 
 
 NAMESPACE = (_text("Status", "status", "phase"), AGE)
+
+
+def _used(quota: Object, *, limits: bool) -> str:
+    """USED/HARD of everything that a quota limits, limits of pods apart."""
+    hard, used = _at(quota, "status", "hard") or {}, _at(quota, "status", "used") or {}
+    return ", ".join(f"{name}: {used.get(name, 0)}/{hard[name]}" for name in sorted(hard) if name.startswith("limits.") == limits)
+
+
 SECRET = (_text("Type", "type"), _count("data"), AGE)
 CONFIG_MAP = (_count("data", "binaryData"), AGE)
+RESOURCE_QUOTA = (
+    Column("Request", value=lambda quota: _used(quota, limits=False)),
+    Column("Limit", value=lambda quota: _used(quota, limits=True)),
+    AGE,
+)
 NODE = (
     Column("Status", value=_node_status),
     Column("Roles", value=_node_roles),

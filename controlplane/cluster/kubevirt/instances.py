@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane import quantity
+from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.cluster.kubevirt import instance_status, launcher_pod
 from ansible_collections.vmshift.mtv.controlplane.cluster.kubevirt.strategies import FINAL
 from ansible_collections.vmshift.mtv.controlplane.cluster.pods import GRACE_ANNOTATION
@@ -96,7 +97,12 @@ class VirtualMachineInstanceReconciler(Reconciler):
         if pod is None and phase in ("", instance_status.PENDING):
             problem = self._problem(instance)
             if problem is None:
-                pod = self._api.create(launcher_pod.pod(instance, self._block_claims(instance), self._network))
+                try:
+                    pod = self._api.create(launcher_pod.pod(instance, self._block_claims(instance), self._network))
+                except ApiError as error:
+                    if error.code != 403:
+                        raise
+                    problem = "FailedCreate", f"Error creating pod: {error.message}"
         elif pod is not None:
             self._let_go(pod)
         told = report.read(self._state.pod(pod["metadata"]["uid"])) if pod else {}

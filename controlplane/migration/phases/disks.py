@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 TRANSFER_COMPLETED = "Transfer completed."
+_REFUSALS = ("ErrExceededQuota;", "ErrClaimNotValid;", "ProvisioningFailed;")
 IMPORTER_RETRY = 3  # restarts of an importer; with one more its disk has failed
 
 
@@ -106,8 +107,9 @@ def _is_copied(volume: Object, claim: Object | None) -> bool:
 
 
 def _reflect_step(step: Object) -> None:
-    """While a disk waits its reason is the step's."""
-    waiting = next((task["reason"] for task in step["tasks"] if task.get("phase") == pipeline.PENDING), "")
+    """While a disk waits its reason is the step's: that of a disk which is refused before that of one which only takes its time."""
+    reasons = [task["reason"] for task in step["tasks"] if task.get("phase") == pipeline.PENDING and task.get("reason")]
+    waiting = next((reason for reason in reasons if reason.startswith(_REFUSALS)), reasons[0] if reasons else "")
     step["phase"] = pipeline.PENDING if waiting else pipeline.RUNNING
     step.pop("reason", None)
     if waiting:

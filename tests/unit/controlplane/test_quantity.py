@@ -37,3 +37,22 @@ def test_what_is_no_quantity(text: str) -> None:
 )
 def test_sizes_for_people(size: int, text: str) -> None:
     assert quantity.shown(size) == text
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "total"),
+    [
+        ("1Gi", "512Mi", "1536Mi"),
+        ("0", "2Gi", "2Gi"),
+        ("1G", "1Gi", "2073741824"),
+        ("100m", "900m", "1"),
+        ("1", "250m", "1250m"),
+        ("10000", "0", "10k"),
+        ("1e3", "1", "1001"),
+        ("100u", "0", "100u"),
+        ("1024", "1024", "2048"),
+        ("0.5Gi", "0", "512Mi"),
+    ],
+)
+def test_sums_are_written_as_kubernetes_writes_them(first: str, second: str, total: str) -> None:
+    assert str(quantity.Amount.of(first).plus(quantity.Amount.of(second))) == total

@@ -182,6 +182,14 @@ class Plane:
         self.url = f"https://127.0.0.1:{port}"
         pki.write_kubeconfig(state, self.url, tokens.admin)
 
+    async def _end(self) -> None:
+        """What still waits (for connections, for requests, for changes to watch) would be complained about when it is thrown away."""
+        waiting = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        self.store.close()
+
     async def _inventory(self, request: web.Request, path: str) -> web.Response:
         found = self.inventory.get(path.strip("/"), (404, {}))
         if isinstance(found, tuple):
@@ -224,7 +232,7 @@ class Plane:
 
     def close(self) -> None:
         # Not gracefully: clients keep their connections, and waiting for them would take longer than most tests.
-        self._loop.call_soon_threadsafe(self.store.close)
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 

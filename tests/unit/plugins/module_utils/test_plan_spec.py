@@ -6,7 +6,7 @@ import pytest
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Registry
 from ansible_collections.vmshift.mtv.plugins.module_utils import plan_spec
-from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import InvalidRequest
+from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import InvalidRequest, check_templates
 
 LINKS = {"source": {"name": "src", "namespace": "mig"}, "network": {"name": "net", "namespace": "mig"}}
 
@@ -152,3 +152,37 @@ def test_dictionaries_replace_what_was_there_and_references_do_not():
 def test_labels_are_texts(option):
     with pytest.raises(InvalidRequest, match=f"{option}: the value of 'tier' is 1; labels are texts, so write it in quotes"):
         plan_spec.plan_spec({option: {"app": "web", "tier": 1}}, {}, None, "mig")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"pvc_name_template": "{{trunc 15 .PlanName}}-{{.TargetVmName | lower}}-{{.DiskIndex}}"},
+        {"pvc_name_template": '{{trimSuffix ".vmdk" .FileName}}-{{.SourcePVCName}}{{.VolumeID}}{{.SnapshotID}}{{.DiskId}}'},
+        {"pvc_name_template": "{{if .Shared}}shared-{{end}}{{.RootDiskIndex}}"},
+        {"pvc_name_template": '{{print "disk-" .DiskIndex}}'},  # Go's own, which only a cluster can judge
+        {"pvc_name_template": "{{$i := .DiskIndex}}disk-{{$i}}"},
+        {"volume_name_template": "vol-{{.VolumeIndex}}-{{.PVCName}}", "network_name_template": "{{lower .NetworkType}}-{{.NetworkName}}"},
+        {"pvc_name_template": ""},
+    ],
+)
+def test_templates_that_a_cluster_may_take(given):
+    check_templates(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"pvc_name_template": "{{.VmName"},
+            "^pvc_name_template: '{{.VmName' is no template that MTV can use: line 1, column 1: unclosed action",
+        ),
+        ({"volume_name_template": "{{.VmName}}"}, "^volume_name_template: .*can't evaluate field VmName; known: PVCName, VolumeIndex"),
+        ({"network_name_template": "Net_{{.NetworkIndex}}"}, "^network_name_template: .* gives names like 'Net_0'; a name has up to 63"),
+        ({"pvc_name_template": '{{trim .VmId "x"}}'}, "wrong number of args"),
+        ({"pvc_name_template": "{{/* nothing */}}"}, "gives names like ''"),
+    ],
+)
+def test_templates_that_give_no_names(given, said):
+    with pytest.raises(InvalidRequest, match=said):
+        check_templates(given)
