@@ -68,7 +68,7 @@ _DRY_RUN = {"dryRun": "All"}
 _ATTEMPTS = 5
 _LISTINGS = 3
 #: What stands for an object that was not looked at yet; None is one that is not there.
-NOT_READ: dict[str, Any] = {}
+NOT_READ: Any = object()
 
 
 class Result(NamedTuple):
