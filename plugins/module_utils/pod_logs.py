@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, ClusterError
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import FAILED, LABEL_PLAN, LABEL_VM_ID, is_host
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import get, list_objects, path_of
+
+_JOB = "job-name"
 
 
 def last_words(cluster: Cluster, plan: Mapping[str, Any], row: Mapping[str, Any], lines: int) -> list[str]:
@@ -26,12 +28,27 @@ def last_words(cluster: Cluster, plan: Mapping[str, Any], row: Mapping[str, Any]
         provider = get(cluster, "Provider", destination["namespace"], destination["name"])
         if provider and not is_host(provider) and not hook:
             return [f"Its pods run on the cluster of provider {destination['name']}, namespace {namespace}: look at their logs there."]
-        pod = pod_that_explains(
-            _pods_of_hooks(cluster, namespace, labels) if hook else list_objects(cluster, "Pod", namespace, label_selector=labels)
+        pod = (
+            _pod_of_hook(cluster, namespace, labels)
+            if hook
+            else pod_that_explains(list_objects(cluster, "Pod", namespace, label_selector=labels))
         )
-        if pod is None:
-            return [f"There is no pod of this VM in namespace {namespace} (any more)."]
-        name, container = pod["metadata"]["name"], pod["spec"]["containers"][0]["name"]
+    except ClusterError as error:
+        return [f"The log of its pod in namespace {namespace} cannot be read: {error}"]
+    return tail(cluster, pod, lines) if pod else [f"There is no pod of this VM in namespace {namespace} (any more)."]
+
+
+def pods_of_jobs(cluster: Cluster, namespace: str, jobs: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """Name of a Job -> the pod that explains how it went."""
+    pods = list_objects(cluster, "Pod", namespace, label_selector=f"{_JOB} in ({','.join(sorted(jobs))})") if jobs else []
+    found = {job: pod_that_explains(pod for pod in pods if pod["metadata"]["labels"][_JOB] == job) for job in jobs}
+    return {job: pod for job, pod in found.items() if pod}
+
+
+def tail(cluster: Cluster, pod: Mapping[str, Any], lines: int) -> list[str]:
+    """The last `lines` of the log of a pod's first container, headed by its name; or why they cannot be read."""
+    namespace, name, container = pod["metadata"]["namespace"], pod["metadata"]["name"], pod["spec"]["containers"][0]["name"]
+    try:
         query = {"container": container, "tailLines": lines}
         text = cluster.request("GET", path_of("Pod", namespace, name, "log"), query=query, text=True)
     except ClusterError as error:
@@ -39,13 +56,13 @@ def last_words(cluster: Cluster, plan: Mapping[str, Any], row: Mapping[str, Any]
     return [f"last lines of pod {namespace}/{name}, container {container}:", *(f"| {line}" for line in str(text or "").splitlines())]
 
 
-def _pods_of_hooks(cluster: Cluster, namespace: str, labels: str) -> list[dict[str, Any]]:
-    """Those of the VM's newest hook: the Job carries the labels of VM and plan, its pods only the name of the Job."""
+def _pod_of_hook(cluster: Cluster, namespace: str, labels: str) -> Mapping[str, Any] | None:
+    """That of the VM's newest hook: the Job carries the labels of VM and plan, its pods only the name of the Job."""
     jobs = list_objects(cluster, "Job", namespace, label_selector=f"{labels},resource=hook-config")
     if not jobs:
-        return []
-    newest = max(jobs, key=lambda job: job["metadata"].get("creationTimestamp", ""))
-    return list_objects(cluster, "Pod", namespace, label_selector=f"job-name={newest['metadata']['name']}")
+        return None
+    newest = max(jobs, key=lambda job: job["metadata"].get("creationTimestamp", ""))["metadata"]["name"]
+    return pods_of_jobs(cluster, namespace, [newest]).get(newest)
 
 
 def pod_that_explains(pods: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
