@@ -229,27 +229,60 @@ def trace_of(cluster: Cluster, params: Mapping[str, Any]) -> dict[str, Any]:
     plans = [plan] if migration else course_of(cluster, plan)
     vms = _chosen([(p, vm) for p in plans for vm in _vms(p, migration)], params["vms"])
     entries: list[course.Entry] = []
-    titles: dict[tuple[str, str], str] = {}
-    first: workflows.Choice | None = None
+    titles: dict[table.Key, str] = {}
+    choices: list[workflows.Choice] = []
     for one in plans:
         mine = [vm for p, vm in vms if p is one]
-        chosen, local = _workflow(cluster, one)
-        first = first or workflows.as_run(chosen, (mine or [{}])[0].get("pipeline") or [])
-        found = _read(cluster, one, mine, chosen, local) if mine else children.Found({}, {}, frozenset())
-        over = bool(runs.outcome_of(one, migration) if migration else _over(one))
-        for vm in mine:
-            choice = workflows.as_run(chosen, vm.get("pipeline") or [])
-            made = children.Children(found, one, vm)
-            entries += course.of_vm(one, vm, choice, made, over=over, cutover=_has_cutover(cluster, one, vm), waits_for=_waits_for(one))
-            row = runs.row(vm, over)
-            titles[(one["metadata"]["name"], row["id"])] = "VM {} ({}), {}: {}".format(
-                row["name"], row["id"], row["outcome"], choice.workflow.title
-            )
+        chosen, source, local = _workflow(cluster, one)
+        choices.append(workflows.as_run(chosen, (mine or [{}])[0].get("pipeline") or []))
+        if mine:
+            of_plan = _Reading(cluster, one, migration, mine, chosen, source, local)
+            for vm in mine:
+                lines, heading = of_plan.trace(vm)
+                entries += lines
+                titles[table.key_of(lines[0].public)] = heading
     _add_logs(cluster, entries, params["log_lines"])
     trace = [entry.public for entry in entries]
-    assert first is not None
-    chosen_one = {"name": first.workflow.name, "title": first.workflow.title, "why": first.why}
-    return {"changed": False, "workflow": chosen_one, "trace": trace, "table": table.lines(trace, titles)}
+    workflow = {"name": choices[0].workflow.name, "title": choices[0].workflow.title, "why": choices[0].why}
+    return {"changed": False, "workflow": workflow, "trace": trace, "table": table.lines(trace, titles)}
+
+
+class _Reading:
+    """One plan, with what its run has made, read once for all its VMs."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        plan: Object,
+        migration: Object | None,
+        vms: Sequence[Object],
+        chosen: workflows.Choice | None,
+        source: str,
+        local: bool,
+    ) -> None:
+        named = (runs.last_run(plan) or {}).get("migration") or {}
+        self._plan, self._chosen = plan, chosen
+        self._uid = migration["metadata"]["uid"] if migration else named.get("uid")
+        self._over = bool(runs.outcome_of(plan, migration) if migration else runs.ended({"status": runs.last_run(plan) or {}}))
+        self._waits_for = _waits_for(plan)
+        workflow = chosen.workflow if chosen else None
+        # Importers are gone when a VM has succeeded.
+        running = any(vm.get("started") and runs.row(vm)["outcome"] != runs.SUCCEEDED for vm in vms)
+        populator = children.POPULATORS.get(source) if workflow in (workflows.POPULATOR, workflows.OFFLOAD) else None
+        imports = running and workflow is not workflows.COLD
+        self._found = children.read(cluster, plan, local=local, populator=populator, imports=imports)
+        if running and workflow is workflows.WARM and migration is None and named:
+            migration = get(cluster, "Migration", named["namespace"], named["name"])
+        self._run = (migration or {}).get("spec") or {}
+
+    def trace(self, vm: Object) -> tuple[list[course.Entry], str]:
+        """(its lines, the heading over them)."""
+        choice = workflows.as_run(self._chosen, vm.get("pipeline") or [])
+        made = children.Children(self._found, vm, self._uid)
+        cutover = bool(self._run.get("cutover") or (self._run.get("vmCutover") or {}).get(vm.get("id")))
+        lines = course.of_vm(self._plan, vm, choice, made, over=self._over, cutover=cutover, waits_for=self._waits_for)
+        row = runs.row(vm, self._over)
+        return lines, "VM {} ({}), {}: {}".format(row["name"], row["id"] or "-", row["outcome"], choice.workflow.title)
 
 
 def _asked_for(cluster: Cluster, params: Mapping[str, Any]) -> tuple[Object, Object | None]:
@@ -286,8 +319,8 @@ def _chosen(vms: Sequence[tuple[Object, Object]], wanted: Sequence[str]) -> list
     return [pair for key, pair in last.items() if not wanted or set(key) & set(wanted)]
 
 
-def _workflow(cluster: Cluster, plan: Object) -> tuple[workflows.Choice | None, bool]:
-    """(by the plan's spec, whether the VMs go to this cluster)."""
+def _workflow(cluster: Cluster, plan: Object) -> tuple[workflows.Choice | None, str, bool]:
+    """(by the plan's spec, type of the source, whether the VMs go to this cluster)."""
     spec = plan["spec"]
     source, destination = (get(cluster, "Provider", ref["namespace"], ref["name"]) for ref in _providers(spec))
     local = destination is None or is_host(destination)
@@ -297,41 +330,11 @@ def _workflow(cluster: Cluster, plan: Object) -> tuple[workflows.Choice | None, 
         reference = (spec.get("map") or {}).get("storage") or {}
         storage = get(cluster, "StorageMap", reference["namespace"], reference["name"]) if reference.get("name") else None
         offload = any(pair.get("offloadPlugin") for pair in ((storage or {}).get("spec") or {}).get("map") or [])
-    return workflows.choose(spec, kind, local=local, offload=offload), local
+    return workflows.choose(spec, kind, local=local, offload=offload), kind, local
 
 
 def _providers(spec: Object) -> tuple[Object, Object]:
     return spec["provider"]["source"], spec["provider"]["destination"]
-
-
-def _read(cluster: Cluster, plan: Object, vms: Sequence[Object], chosen: workflows.Choice | None, local: bool) -> children.Found:
-    """What the plan's runs have made. Importers are gone when a VM has ended; populators are of the source's kind."""
-    workflow = chosen.workflow if chosen else None
-    populator = None
-    if workflow in (workflows.POPULATOR, workflows.OFFLOAD):
-        source = get(cluster, "Provider", **_named(plan["spec"]["provider"]["source"]))
-        populator = children.POPULATORS.get(provider_type(source or {}))
-    running = any(vm.get("started") and runs.row(vm)["outcome"] != runs.SUCCEEDED for vm in vms)
-    return children.read(cluster, plan, local=local, populator=populator, imports=running and workflow is not workflows.COLD)
-
-
-def _named(reference: Object) -> dict[str, str]:
-    return {"namespace": reference["namespace"], "name": reference["name"]}
-
-
-def _over(plan: Object) -> str | None:
-    last = runs.last_run(plan)
-    return runs.ended({"status": last}) if last else None
-
-
-def _has_cutover(cluster: Cluster, plan: Object, vm: Object) -> bool:
-    """Asked only for a VM that waits for one."""
-    if vm.get("phase") != "CopyingPaused":
-        return True
-    named = (runs.last_run(plan) or {}).get("migration") or {}
-    migration = get(cluster, "Migration", named.get("namespace") or plan["metadata"]["namespace"], named.get("name") or "")
-    spec = (migration or {}).get("spec") or {}
-    return bool(spec.get("cutover") or (spec.get("vmCutover") or {}).get(vm.get("id")))
 
 
 def _waits_for(plan: Object) -> str:

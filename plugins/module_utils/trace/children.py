@@ -76,14 +76,14 @@ def _listed(cluster: Cluster, kind: str, namespace: str, selector: str) -> list[
 class Children:
     """What belongs to one VM."""
 
-    def __init__(self, found: Found, plan: Object, vm: Object) -> None:
-        """vm: entry of `status.migration.vms`. Of one that has succeeded the objects may be those of an earlier run; of others not."""
+    def __init__(self, found: Found, vm: Object, run: str | None) -> None:
+        """vm: entry of `status.migration.vms`; run: uid of the Migration. What a VM that has succeeded has may be of an earlier run."""
         self._importers, self.unseen = found.importers, found.unseen
-        uid = ((runs.last_run(plan) or {}).get("migration") or {}).get("uid")
         old = runs.row(vm)["outcome"] == runs.SUCCEEDED
         self._objects = {
-            kind: [o for o in objects if _label(o, LABEL_VM_ID) == vm.get("id") and (old or not uid or _label(o, LABEL_MIGRATION) == uid)]
+            kind: [o for o in objects if _label(o, LABEL_VM_ID) == vm["id"] and (old or run in (None, _label(o, LABEL_MIGRATION)))]
             for kind, objects in found.objects.items()
+            if vm.get("id")
         }
         self.populators = [o for kind in POPULATORS.values() for o in self._objects.get(kind, ())]
 

@@ -11,14 +11,19 @@ from typing import Any
 _HEAD = ("NO", "STATE", "SINCE", "DISK", "STEP", "PROOF")
 
 
-def lines(trace: Sequence[Mapping[str, Any]], titles: Mapping[tuple[str, str], str]) -> list[str]:
-    """A headed block for each VM: its steps in equal columns, below a failed one why, what to do, and the log.
+#: Plan, name and id of a VM.
+Key = tuple[str, str, str]
 
-    titles: (plan, id of a VM) -> its heading.
-    """
+
+def key_of(entry: Mapping[str, Any]) -> Key:
+    return (entry["plan"], entry["vm"], entry["vm_id"])
+
+
+def lines(trace: Sequence[Mapping[str, Any]], titles: Mapping[Key, str]) -> list[str]:
+    """A headed block for each VM: its steps in equal columns, below a failed one why, what to do, and the log."""
     out: list[str] = []
     for key, title in titles.items():
-        rows = [entry for entry in trace if (entry["plan"], entry["vm_id"]) == key]
+        rows = [entry for entry in trace if key_of(entry) == key]
         cells = [_HEAD, *(_cells(entry) for entry in rows)]
         widths = [max(len(line[column]) for line in cells) for column in range(len(_HEAD))]
         printed = ["  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in cells]

@@ -149,6 +149,25 @@ def test_the_number_of_requests_does_not_grow_with_the_vms(run: Any, plan: Any, 
     assert totals[0] == totals[1] <= 12
 
 
+def test_vms_that_a_plan_names_without_their_id_have_a_block_each(run: Any, plane: Any) -> None:
+    plane.provider("src", url="nfs:/x")
+    plane.make("Plan", "crm", spec={**SPEC, "vms": [{"name": "web"}, {"name": "db"}]})
+    table = run("migration_trace", namespace="mig", plan="crm")["table"]
+    assert [line.partition(",")[0] for line in table if line.startswith("VM ")] == ["VM web (-)", "VM db (-)"]
+    assert [line.split()[0] for line in table].count("NO") == 2
+    assert len([line for line in table if line.startswith("8 ")]) == 2
+
+
+def test_an_earlier_run_is_not_proven_by_what_a_later_one_made(run: Any, plan: Any, plane: Any) -> None:
+    first = ran(plane, machine("web", "ImageConversion"))
+    first["status"] = {"vms": [machine("web", "ImageConversion")]}
+    plane.do("update_status", first)
+    later = {"metadata": {"uid": "another"}}
+    labelled(plane, plan, later, "Pod", "later", labels={"forklift.app": "virt-v2v"}, spec=POD)
+    lines = {line["step"]: line for line in run("migration_trace", namespace="mig", migration="crm-1")["trace"]}
+    assert (lines["conversion"]["state"], lines["conversion"]["object"]["kind"]) == ("failed", "Plan")
+
+
 def test_only_some_vms(run: Any, plan: Any, plane: Any) -> None:
     ran(plane, machine("web"), machine("db", number=2))
     assert {vm for vm, _number, _step in shown(run("migration_trace", namespace="mig", plan="crm", vms=["vm-2"]))} == {"db"}

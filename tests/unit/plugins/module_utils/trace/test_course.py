@@ -50,7 +50,7 @@ def trace(
     found = children.Found(by_kind, {pod["metadata"]["name"]: pod for pod in importers}, unseen)
     plan = {**PLAN, "spec": spec}
     asked = {"over": False, "cutover": True, **given}
-    return [e.public for e in course.of_vm(plan, machine, choice, children.Children(found, plan, machine), **asked)]
+    return [e.public for e in course.of_vm(plan, machine, choice, children.Children(found, machine, "m1"), **asked)]
 
 
 def states(lines: list[dict[str, Any]], disk: str | None = None) -> dict[str, str]:
@@ -292,7 +292,7 @@ def test_other_kinds_of_plans_show_the_steps_of_their_pipeline() -> None:
 def test_the_table_has_a_block_for_each_vm_with_what_failed_below() -> None:
     lines = trace(warm("CopyDisks"), imported("Failed"), "vsphere", spec={"warm": True})
     next(line for line in lines if line["state"] == "failed")["log"] = ["last lines of pod x:", "| boom"]
-    printed = table.lines(lines, {("crm", "v1"): "VM web"})
+    printed = table.lines(lines, {("crm", "web", "v1"): "VM web"})
     assert printed[0] == "VM web"
     assert printed[1].split() == ["NO", "STATE", "SINCE", "DISK", "STEP", "PROOF"]
     place = next(i for i, line in enumerate(printed) if line.startswith("5   failed"))

@@ -63,9 +63,10 @@ def traced(objects: dict[tuple[str, str, str], Any], source: str) -> Iterator[tu
                 mine.setdefault(kind, []).append({"kind": kind, **obj})
         found = children.Found(mine, {}, frozenset())
         over = bool(ended({"status": runs.last_run(plan) or {}}))
+        run = ((runs.last_run(plan) or {}).get("migration") or {}).get("uid")
         for vm in runs.vms_of(plan, None):
             choice = workflows.as_run(workflows.choose(plan["spec"], source, local=True), vm.get("pipeline") or [])
-            entries = course.of_vm(plan, vm, choice, children.Children(found, plan, vm), over=over, cutover=True)
+            entries = course.of_vm(plan, vm, choice, children.Children(found, vm, run), over=over, cutover=True)
             yield plan, runs.row(vm, over), [entry.public for entry in entries]
 
 
