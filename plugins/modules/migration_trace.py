@@ -260,29 +260,30 @@ class _Reading:
         source: str,
         local: bool,
     ) -> None:
-        named = (runs.last_run(plan) or {}).get("migration") or {}
-        self._plan, self._chosen = plan, chosen
-        self._uid = migration["metadata"]["uid"] if migration else named.get("uid")
-        self._over = bool(runs.outcome_of(plan, migration) if migration else runs.ended({"status": runs.last_run(plan) or {}}))
-        self._waits_for = _waits_for(plan)
+        last = (runs.last_run(plan) or {}).get("migration") or {}
+        self._chosen = chosen
+        self._uid = migration["metadata"]["uid"] if migration else last.get("uid")
         workflow = chosen.workflow if chosen else None
         # Importers are gone when a VM has succeeded.
         running = any(vm.get("started") and runs.row(vm)["outcome"] != runs.SUCCEEDED for vm in vms)
         populator = children.POPULATORS.get(source) if workflow in (workflows.POPULATOR, workflows.OFFLOAD) else None
         imports = running and workflow is not workflows.COLD
         self._found = children.read(cluster, plan, local=local, populator=populator, imports=imports)
-        if running and workflow is workflows.WARM and migration is None and named:
-            migration = get(cluster, "Migration", named["namespace"], named["name"])
-        self._run = (migration or {}).get("spec") or {}
+        over = bool(runs.outcome_of(plan, migration) if migration else runs.ended({"status": runs.last_run(plan) or {}}))
+        record = migration if migration and self._uid != last.get("uid") else plan
+        self._run = course.Run(plan, record, over, waits_for=_waits_for(plan))
+        if running and workflow is workflows.WARM and migration is None and last:
+            migration = get(cluster, "Migration", last["namespace"], last["name"])
+        self._spec = (migration or {}).get("spec") or {}
 
     def trace(self, vm: Object) -> tuple[list[course.Entry], str]:
         """(its lines, the heading over them)."""
         choice = workflows.as_run(self._chosen, vm.get("pipeline") or [])
         made = children.Children(self._found, vm, self._uid)
-        cutover = bool(self._run.get("cutover") or (self._run.get("vmCutover") or {}).get(vm.get("id")))
-        lines = course.of_vm(self._plan, vm, choice, made, over=self._over, cutover=cutover, waits_for=self._waits_for)
-        row = runs.row(vm, self._over)
-        return lines, "VM {} ({}), {}: {}".format(row["name"], row["id"] or "-", row["outcome"], choice.workflow.title)
+        cutover = bool(self._spec.get("cutover") or (self._spec.get("vmCutover") or {}).get(vm.get("id")))
+        row = runs.row(vm, self._run.over)
+        heading = "VM {} ({}), {}: {}".format(row["name"], row["id"] or "-", row["outcome"], choice.workflow.title)
+        return course.of_vm(self._run._replace(cutover=cutover), vm, choice, made), heading
 
 
 def _asked_for(cluster: Cluster, params: Mapping[str, Any]) -> tuple[Object, Object | None]:

@@ -44,11 +44,23 @@ class Entry(NamedTuple):
     pod: Object | None
 
 
-def of_vm(plan: Object, vm: Object, choice: Choice, children: Children, *, over: bool, cutover: bool, waits_for: str = "") -> list[Entry]:
-    """vm: entry of `status.migration.vms`, or of the plan's spec when there was no run. over: the run has ended. waits_for: what a VM
-    that has not begun waits for."""
-    row = runs.row(vm, over)
-    view = View(vm, plan["spec"], children, _disks(vm, children), choice.converts)
+class Run(NamedTuple):
+    """The run of a plan that is traced. `record`: the object that tells of its VMs, which is the Plan unless it tells of a later run.
+
+    over: it has ended. cutover: it has a time for that. waits_for: what a VM that has not begun waits for.
+    """
+
+    plan: Object
+    record: Object
+    over: bool = False
+    cutover: bool = False
+    waits_for: str = ""
+
+
+def of_vm(run: Run, vm: Object, choice: Choice, children: Children) -> list[Entry]:
+    """vm: its entry in the record, or of the plan's spec when there was no run."""
+    row = runs.row(vm, run.over)
+    view = View(vm, run.plan["spec"], children, _disks(vm, children), choice.converts)
     steps = steps_for(choice.workflow, vm.get("pipeline") or [], vm.get("hooks") or [])
     places = _places(view, steps, row["outcome"])
     disks: list[str | None] = [*view.disks] or [None]
@@ -60,9 +72,9 @@ def of_vm(plan: Object, vm: Object, choice: Choice, children: Children, *, over:
     states = _states(view, rows, row)
     entries = []
     for (step, _place, disk, proof), state in zip(rows, states):
-        shown = _shown(plan, view, step, disk, proof, state, row, waits_for)
+        shown = _shown(run, view, step, disk, proof, state, row)
         public = {
-            "plan": plan["metadata"]["name"],
+            "plan": run.plan["metadata"]["name"],
             "vm": row["name"],
             "vm_id": row["id"],
             "workflow": choice.workflow.name,
@@ -72,7 +84,7 @@ def of_vm(plan: Object, vm: Object, choice: Choice, children: Children, *, over:
             "disk": disk,
             "state": state,
             **shown,
-            "hint": hint(step.name, state, vm, cutover),
+            "hint": hint(step.name, state, vm, run.cutover),
             "log": [],
         }
         entries.append(Entry(public, proof.pod))
@@ -172,14 +184,12 @@ def _blamed(view: View, rows: Sequence[tuple[Step, int, str | None, Proof]]) -> 
     return set(found.values()) or {here[-1]}
 
 
-def _shown(
-    plan: Object, view: View, step: Step, disk: str | None, proof: Proof, state: str, row: Mapping[str, Any], waits_for: str
-) -> dict[str, Any]:
+def _shown(run: Run, view: View, step: Step, disk: str | None, proof: Proof, state: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """object, evidence, since and error of a line."""
     told = view.step(step.pipeline) or {}
     obj, texts = proof.object, [proof.evidence] if proof.evidence else []
     if obj is None and state in (DONE, ACTIVE, FAILED):
-        obj = reference({"kind": "Plan", "metadata": plan["metadata"]})
+        obj = reference(run.record)
         texts.append(f"step {step.pipeline} of the VM's pipeline: {told.get('phase') or 'not begun'}")
         if view.children.unseen:
             texts.append("its objects cannot be read from here")
@@ -190,8 +200,8 @@ def _shown(
     if state == SKIPPED and not proof.final:
         texts.append("the VM was canceled before" if row["outcome"] == CANCELED else "the VM failed before")
         obj = proof.object
-    if state == WAITING and row["outcome"] == runs.PENDING and waits_for:
-        texts = [waits_for]
+    if state == WAITING and row["outcome"] == runs.PENDING and run.waits_for:
+        texts = [run.waits_for]
     reasons = _reasons(task, row) if state == FAILED else []
     since = proof.since
     if since is None and (state in (ACTIVE, FAILED) or (state == DONE and (proof.object is None or task))):

@@ -166,6 +166,11 @@ def test_an_earlier_run_is_not_proven_by_what_a_later_one_made(run: Any, plan: A
     labelled(plane, plan, later, "Pod", "later", labels={"forklift.app": "virt-v2v"}, spec=POD)
     lines = {line["step"]: line for line in run("migration_trace", namespace="mig", migration="crm-1")["trace"]}
     assert (lines["conversion"]["state"], lines["conversion"]["object"]["kind"]) == ("failed", "Plan")
+    plan = plane.do("get", "Plan", "mig", "crm")
+    plan["status"]["migration"]["history"][0]["migration"]["uid"] = "another"
+    plane.do("update_status", plan)
+    lines = {line["step"]: line for line in run("migration_trace", namespace="mig", migration="crm-1")["trace"]}
+    assert lines["conversion"]["object"] == {"kind": "Migration", "namespace": "mig", "name": "crm-1"}
 
 
 def test_only_some_vms(run: Any, plan: Any, plane: Any) -> None:

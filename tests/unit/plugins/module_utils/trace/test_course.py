@@ -49,8 +49,8 @@ def trace(
         by_kind.setdefault(obj["kind"], []).append(obj)
     found = children.Found(by_kind, {pod["metadata"]["name"]: pod for pod in importers}, unseen)
     plan = {**PLAN, "spec": spec}
-    asked = {"over": False, "cutover": True, **given}
-    return [e.public for e in course.of_vm(plan, machine, choice, children.Children(found, machine, "m1"), **asked)]
+    run = course.Run(plan, plan, **{"cutover": True, **given})
+    return [e.public for e in course.of_vm(run, machine, choice, children.Children(found, machine, "m1"))]
 
 
 def states(lines: list[dict[str, Any]], disk: str | None = None) -> dict[str, str]:

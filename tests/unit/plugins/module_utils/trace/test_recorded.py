@@ -66,7 +66,9 @@ def traced(objects: dict[tuple[str, str, str], Any], source: str) -> Iterator[tu
         run = ((runs.last_run(plan) or {}).get("migration") or {}).get("uid")
         for vm in runs.vms_of(plan, None):
             choice = workflows.as_run(workflows.choose(plan["spec"], source, local=True), vm.get("pipeline") or [])
-            entries = course.of_vm(plan, vm, choice, children.Children(found, vm, run), over=over, cutover=True)
+            entries = course.of_vm(
+                course.Run({"kind": "Plan", **plan}, {"kind": "Plan", **plan}, over), vm, choice, children.Children(found, vm, run)
+            )
             yield plan, runs.row(vm, over), [entry.public for entry in entries]
 
 
