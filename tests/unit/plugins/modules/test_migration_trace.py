@@ -205,3 +205,20 @@ def test_bad_options(run: Any, plan: Any, plane: Any, params: dict[str, Any], sa
     result = run("migration_trace", namespace="mig", **params)
     assert result["failed"]
     assert said in result["msg"]
+
+
+def test_a_pod_that_failed_for_two_disks_is_read_once(run: Any, plan: Any, plane: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    web = machine("web", "ImageConversion")
+    disks = [{"name": name, "progress": {"completed": 0, "total": 1}} for name in ("a", "b")]
+    error = {**web["error"], "phase": "CopyDisksVirtV2V"}
+    web["pipeline"] = [
+        step("Initialize", "Completed"),
+        step("DiskAllocation", "Completed", tasks=disks),
+        step("DiskTransferV2v", "Running", tasks=disks, error=error),
+    ]
+    migration = ran(plane, {**web, "error": error})
+    labelled(plane, plan, migration, "Pod", "crm-vm-1-x", labels={"forklift.app": "virt-v2v"}, spec=POD)
+    asked = ask_for_logs(monkeypatch)
+    failed = [line for line in run("migration_trace", namespace="mig", plan="crm")["trace"] if line["state"] == "failed"]
+    assert [bool(line["log"]) for line in failed] == [True, True]
+    assert len(asked) == 1

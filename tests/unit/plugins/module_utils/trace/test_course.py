@@ -299,3 +299,9 @@ def test_the_table_has_a_block_for_each_vm_with_what_failed_below() -> None:
     assert "DataVolume crm/d0: no route" in printed[place]
     assert printed[place + 1].startswith("    hint: ")
     assert printed[place + 2 : place + 4] == ["    last lines of pod x:", "    | boom"]
+
+
+@pytest.mark.parametrize(("power", "state", "hinted"), [("Off", "skipped", False), ("On", "active", True)])
+def test_a_source_that_was_off_is_not_shut_down(power: str, state: str, hinted: bool) -> None:
+    line = trace(vm("WaitForPowerOff", step("Initialize", "Running"), restorePowerState=power), [], "ova")[0]
+    assert (line["step"], line["state"], bool(line["hint"])) == ("source_off", state, hinted)
