@@ -10,10 +10,11 @@ import json
 import logging
 import os
 import sqlite3
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ Object = dict[str, Any]
 Key = tuple[str, str, str]  # (resource, namespace, name); namespace is "" for cluster-scoped kinds
 Subscriber = Callable[[Event, Object], None]
 
+SHORT = 1 << 10  # characters: texts that are not worth being compressed
 LONG = 64 << 10  # characters: texts that are not parsed more often than needed
 VIEWS = 8  # of long objects, the latest ones
 
@@ -47,7 +49,7 @@ class Record:
     kind: str
     uid: str
     revision: int
-    text: str
+    stored: str | bytes  # its text, compressed or not
     labels: dict[str, str]
     terms: tuple[Term, ...]  # what it is found by
     owners: tuple[str, ...]  # uids
@@ -62,12 +64,27 @@ class Record:
             kind=obj["kind"],
             uid=meta["uid"],
             revision=int(meta["resourceVersion"]),
-            text=text,
+            stored=text,
             labels=labels,
             terms=(*labels.items(), *references(resource, obj)),
             owners=tuple(ref["uid"] for ref in meta.get("ownerReferences") or ()),
             deleting="deletionTimestamp" in meta,
         )
+
+    @property
+    def text(self) -> str:
+        return self.stored if isinstance(self.stored, str) else zlib.decompress(self.stored).decode()
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the text takes in memory."""
+        return len(self.stored)
+
+    def packed(self) -> Record:
+        """The same record with its text compressed, for one that is hardly read again."""
+        if isinstance(self.stored, bytes) or len(self.stored) < SHORT:
+            return self
+        return replace(self, stored=zlib.compress(self.stored.encode(), 1))
 
     @property
     def resource(self) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +202,56 @@ def test_history_gives_what_is_newer_and_knows_what_it_forgot(store: Store, monk
         store.events_after("things", start)
     assert len(store.events_after("things", store.revision - 5)) == 5
     assert store.events_after("others", start) == []
+
+
+def test_versions_of_a_long_object_take_little_memory(store: Store) -> None:
+    """As of a plan whose VMs get on one by one."""
+    vms = [{"name": f"vm{number}", "phase": "Started", "message": "waits for its turn " * 40} for number in range(400)]
+
+    def write(number: int) -> None:
+        vms[number]["phase"] = "Completed"
+        with store.transaction():
+            store.put("things", {**thing("long"), "status": {"vms": vms}})
+
+    write(0)
+    tracemalloc.start()
+    try:
+        for number in range(1, 300):
+            write(number)
+        used, _highest = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    latest = store.get("things", "n", "long")
+    assert latest is not None
+    assert len(latest.text) > 300_000
+    assert used < history.BYTES_KEPT + history.BYTES_KEPT // 2
+    events = store.events_after("things", store.revision - 100)
+    done = [sum(vm["phase"] == "Completed" for vm in event.record.object()["status"]["vms"]) for event in events]
+    assert done == list(range(201, 301))
+    assert all(new.previous is not None and new.previous.text == old.record.text for old, new in zip(events, events[1:], strict=False))
+    assert events[-1].record is latest
+
+
+def test_few_changes_are_known_however_long_they_are(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "BYTES_KEPT", 1000)
+    start = store.revision
+    for number in range(40):
+        with store.transaction():
+            store.put("things", {**thing("a"), "data": {str(number): secrets.token_hex(2000)}})
+    assert len(store.events_after("things", store.revision - history.FEWEST_KEPT)) == history.FEWEST_KEPT
+    with pytest.raises(Expired):
+        store.events_after("things", start)
+
+
+def test_what_was_deleted_is_known_to_watches(store: Store) -> None:
+    with store.transaction():
+        store.put("things", {**thing("a"), "data": {"k": "ä" * 5000}})
+    start = store.revision
+    with store.transaction():
+        store.remove(store.get("things", "n", "a"))  # type: ignore[arg-type]
+    (event,) = store.events_after("things", start)
+    assert event.previous is not None
+    assert event.record.object()["data"] == event.previous.object()["data"] == {"k": "ä" * 5000}
 
 
 def test_thousands_of_objects_are_there_again(tmp_path: Path) -> None:
