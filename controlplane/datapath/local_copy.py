@@ -5,7 +5,6 @@ Nothing is kept of a copy that was interrupted: the next one begins anew, whatev
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import threading
@@ -19,7 +18,6 @@ from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Total
 CHUNK = 16 << 20  # bytes the kernel is asked to copy at once
 THREADS = min(4, os.cpu_count() or 1)
 _BUFFER = 4 << 20
-_START_WRITING = 2  # SYNC_FILE_RANGE_WRITE
 #: Between two file systems, or on ones that cannot, the bytes come through this process.
 _NOT_BY_THE_KERNEL = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ETXTBSY)
 
@@ -99,8 +97,7 @@ def _copied(source: int, target: int, begin: int, end: int) -> Iterator[int]:
             count = _through_this_process(source, target, begin, min(_BUFFER, end - begin))
         if not count:
             raise OSError(errno.EIO, "the disk became shorter while it was copied")
-        # Else all of it would still have to be written when all is copied. Where the kernel cannot, it will be.
-        _libc.sync_file_range(target, ctypes.c_int64(begin), ctypes.c_int64(count), _START_WRITING)
+        transfer.start_writing(target, begin, count)
         begin += count
         yield count
 
@@ -109,6 +106,3 @@ def _through_this_process(source: int, target: int, offset: int, length: int) ->
     data = os.pread(source, length, offset)
     transfer.write(target, offset, memoryview(data))
     return len(data)
-
-
-_libc = ctypes.CDLL(None, use_errno=True)

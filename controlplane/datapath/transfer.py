@@ -27,6 +27,7 @@ THREADS = 4
 ATTEMPTS = 6  # of one piece, with growing pauses: about half a minute until a source counts as gone
 FIRST_PAUSE = 1.0  # seconds; doubled with each attempt
 _ZEROS = bytes(GRAIN)
+_START_WRITING = 2  # SYNC_FILE_RANGE_WRITE
 _PUNCH = 0x02 | 0x01  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
 _HAS_NO_HOLES = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
@@ -178,6 +179,7 @@ class Transfer:
                     continue
                 connection.read(offset, view)
                 write(volume, offset, view)
+                start_writing(volume, offset, length)
                 self._journal.add(offset, length, _sum(view))
                 self._count(read=length)
 
@@ -274,6 +276,14 @@ def clear(volume: int, offset: int, length: int) -> None:
         if os.pread(volume, count, offset) != _ZEROS[:count]:  # a file that has holes there keeps them
             _write_all(volume, offset, memoryview(_ZEROS)[:count])
         offset += count
+
+
+def start_writing(volume: int, offset: int, length: int) -> None:
+    """Let a part of a file be on its way to the disk: else all of a copy would still have to be written at its end.
+
+    Where the kernel cannot, it will be.
+    """
+    _libc.sync_file_range(volume, ctypes.c_int64(offset), ctypes.c_int64(length), _START_WRITING)
 
 
 def _is_zero(data: memoryview) -> bool:

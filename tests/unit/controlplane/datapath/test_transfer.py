@@ -99,6 +99,20 @@ def test_a_disk_arrives_whole_and_its_hole_takes_no_room(content, volume):
     assert told[-1] == SIZE
 
 
+def test_pieces_are_on_their_way_to_the_disk_while_others_are_read(content, volume, monkeypatch):
+    begun = []
+    real = transfer.start_writing
+
+    def start_writing(descriptor, offset, length):
+        assert os.pread(descriptor, length, offset) == content[offset : offset + length]
+        begun.append((offset, length))
+        real(descriptor, offset, length)
+
+    monkeypatch.setattr(transfer, "start_writing", start_writing)
+    copied(Source(content), volume)
+    assert sorted(begun) == list(pieces([(0, SIZE)], SIZE))
+
+
 def test_zeros_replace_what_was_there(content, volume):
     volume.write_bytes(random.Random(2).randbytes(25 * MIB))
     copied(Source(content), volume, ranges=[(0, 18 * MIB)])
