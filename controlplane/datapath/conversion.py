@@ -111,9 +111,9 @@ async def convert(request: Request, folder: Path) -> dict[str, Any]:
     with _sizes_kept(volumes) as sizes, _scratch(folder / "scratch") as scratch:
         pod = Pod(request, folder, mounts, volumes, scratch)
         rooms = {folder, *(volume.parent for volume in volumes)}
-        guest, warnings = await unless_full(pod.in_place() if request.in_place else pod.copy(sizes), rooms)
+        guest, warnings = await unless_full(pod.in_place() if request.in_place else pod.copy(sizes), rooms, volumes)
         changes = Customization(request.environment, mounts, volumes, guest.operating_system)
-        await unless_full(changes.run(scratch, pod.environment, request.deadline, say), rooms)
+        await unless_full(changes.run(scratch, pod.environment, request.deadline, say), rooms, volumes)
         _check_sizes(sizes, _current_sizes(volumes))
     for volume in volumes:
         with volume.open("rb") as file:
@@ -147,7 +147,13 @@ class Pod:
                 write_json(self._folder / PROGRESS_FILE, {"stage": progress.stage, "disks": percents})
 
             run = virt_v2v.Run([*source.argv, *self._options()], output, changed, say)
-            return await run.run(self.environment, self._request.deadline), run.warnings
+            try:
+                return await run.run(self.environment, self._request.deadline), run.warnings
+            except ConversionFailed as error:
+                told = ova.checksum_told(self._request.environment, self._mounts, str(error)) if self._request.source == OVA else None
+                if told is None:
+                    raise
+                raise ConversionFailed(told) from None
 
     @contextlib.asynccontextmanager
     async def _source(self) -> AsyncIterator[GuestInput]:

@@ -13,6 +13,7 @@ Exit code 0 means that the volume holds what was asked for, checked and on stabl
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -21,7 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-from ansible_collections.vmshift.mtv.controlplane.datapath import local_copy, vsphere_disk
+from ansible_collections.vmshift.mtv.controlplane.datapath import local_copy, space, vsphere_disk
 from ansible_collections.vmshift.mtv.controlplane.datapath.conversion import MESSAGE_FILE, PROGRESS_FILE, RESULT_FILE, write_json
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import Mounts, NotMounted
 from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Damaged, SourceGone, Totals
@@ -49,6 +50,8 @@ def main() -> int:
     except SourceError as error:
         return _fail(folder, error.message)
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            return _fail(folder, space.lack(volume.parent, [volume]))
         return _fail(folder, f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
     totals = copied.totals
     write_json(folder / RESULT_FILE, {"wanted": totals.wanted, "read": totals.read, "kept": totals.kept, "full": copied.full}, lasting=True)

@@ -6,6 +6,7 @@ orders differ in appliances of some exporters, and a disk must not end up in the
 
 from __future__ import annotations
 
+import re
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.sources import archive
 
 _OVF = "{http://schemas.dmtf.org/ovf/envelope/1}"
 _RASD = "{http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData}"
+_CHECKSUM = re.compile(r"checksum of \w+ (?P<file>.+) does not match manifest \(actual = (?:\w+\()?(?P<actual>[0-9a-f]{32,})")
+_MANIFEST_LINE = re.compile(r"(?P<algorithm>SHA\d+) ?\((?P<file>.+)\) ?= ?(?P<sum>[0-9a-fA-F]+)")
+LARGEST_MANIFEST = 1 << 20
 _DISK_DRIVE = "17"  # CIM resource type
 
 
@@ -29,6 +33,37 @@ def guest_input(environment: Mapping[str, str], mounts: Mounts) -> GuestInput:
         raise ConversionFailed("the environment of the pod lacks V2V_diskPath")
     appliance = mounts.host_path(environment["V2V_diskPath"])
     return GuestInput(["-i", "ova", str(appliance)], [(disk.capacity, disk.number) for disk in disks(appliance)])
+
+
+def checksum_told(environment: Mapping[str, str], mounts: Mounts, error: str) -> str | None:
+    """virt-v2v's complaint about a checksum, with both of them; None when `error` is another one.
+
+    virt-v2v 2.2 names the algorithm in place of what it expected.
+    """
+    found = _CHECKSUM.search(error)
+    if not found:
+        return None
+    appliance = mounts.host_path(environment["V2V_diskPath"])
+    algorithm, expected = _manifest(appliance).get(found["file"], ("", "another one"))
+    return (
+        f"the file {found['file']} of the appliance {appliance.name} has the checksum {found['actual']}, but the manifest says "
+        f"{algorithm} {expected}: it was damaged or changed after the export; export or copy it anew"
+    )
+
+
+def _manifest(appliance: Path) -> dict[str, tuple[str, str]]:
+    """Name of a file -> (algorithm, checksum), as far as it can be read."""
+    try:
+        if appliance.is_dir():
+            texts = [path.read_bytes()[:LARGEST_MANIFEST] for path in sorted(appliance.glob("*.mf"))]
+        else:
+            with tarfile.open(appliance, mode="r:") as members:
+                found = [members.extractfile(m) for m in members if m.isfile() and m.name.lower().endswith(".mf")]
+                texts = [file.read(LARGEST_MANIFEST) for file in found if file]
+    except (OSError, tarfile.TarError):
+        return {}
+    lines = b"\n".join(texts).decode(errors="replace").splitlines()
+    return {m["file"]: (m["algorithm"], m["sum"].lower()) for line in lines if (m := _MANIFEST_LINE.fullmatch(line.strip()))}
 
 
 class UnreadableAppliance(Exception):

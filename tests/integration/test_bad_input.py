@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import subprocess
 import tarfile
 import threading
 import time
@@ -438,6 +439,7 @@ def test_a_file_that_cannot_be_used_is_named_with_the_reason(name: Any, said: st
     ("spoil", "said"),
     [
         ("disk", "qemu-img: .*"),
+        ("manifest", r"the file \S+-disk1.vmdk of the appliance \S+ has the checksum \w{64}, but the manifest says SHA256 0{8}\w{56}: "),
         ("room", "ProvisioningFailed|cannot be made into one file|are asked for"),
         ("taken", "already exists|AlreadyExists|taken"),
     ],
@@ -477,6 +479,9 @@ def spoiled(path: Path, name: str, how: str) -> None:
     disk, ovf = f"{name}-disk1.vmdk", f"{name}.ovf"
     if how == "disk":
         members[disk] = members[disk][: len(members[disk]) // 3]
+    elif how == "manifest":
+        told = members[f"{name}.mf"]
+        members[f"{name}.mf"] = re.sub(rb"(disk1.vmdk\)= )[0-9a-f]{8}", rb"\g<1>00000000", told)
     else:
         members[ovf] = re.sub(rb'ovf:capacity="\d+"', b'ovf:capacity="%d"' % (1 << 52), members[ovf], count=1)
     path.write_bytes(archive(*members.items()))
@@ -573,6 +578,46 @@ def test_a_run_that_waits_for_a_quota_is_canceled_without_a_trace(world: World, 
     while left(world, target) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert left(world, target) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_disk_that_fills_midway_is_told_and_with_room_the_retry_succeeds(tmp_path: Path, serve_state: Callable[..., Any]) -> None:
+    name, state = "full", State(tmp_path / "state")
+    state.prepare()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", str(state.volumes)], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"nothing can be mounted here: {mounted.stderr.decode()}")
+    try:
+        serve_state(state, **quick_guests.quick_path(VMSHIFT_QUICK_V2V_SECONDS="2"))
+        world, filler = World(state, tmp_path), state.volumes / "filler"
+        quick_guests.export(tmp_path / "export", name)
+        world.made("provider", name=name, type="ova", url=f"localhost:{tmp_path}/export")
+        world.made("network_map", name=name, source=name, pairs=POD)
+        pairs = [{"source": disk, "destination": "vmshift-local"} for disk in quick_guests.disk_names(name)]
+        world.made("storage_map", name=name, source=name, pairs=pairs)
+        world.made("plan", name=name, source=name, network_map=name, storage_map=name, target_namespace="t", vms=[{"name": name}])
+        world.made("migration", plan=name, wait=False)
+        deadline = time.monotonic() + 60
+        while not any(p["metadata"].get("labels", {}).get("forklift.app") == "virt-v2v" for p in list_objects(world.cluster, "Pod", "t")):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 16))
+        failed = world.task("migration", plan=name, progress=False, wait_timeout=90)
+        assert failed.get("failed"), failed
+        said = (
+            rf"no space left in {state.volumes}: (disk \d needs \d+ more bytes, )+\d+ bytes are free; make room and run the migration again"
+        )
+        assert re.search(said, failed["msg"]), failed["msg"]
+        assert not UGLY.search(failed["msg"].split("pod")[0]), failed["msg"]
+        assert not list_objects(world.cluster, "VirtualMachine", "t")
+        filler.unlink()
+        again = world.made("migration", plan=name, progress=False, wait_timeout=90, retry=True)
+        assert [vm["outcome"] for vm in again["vms"]] == ["Succeeded"]
+    finally:
+        lifetime.stop(state)
+        subprocess.run(["umount", str(state.volumes)], check=False)
 
 
 # Request documents

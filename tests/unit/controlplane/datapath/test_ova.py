@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -74,3 +77,27 @@ def test_archive_that_ends_early(tmp_path: Path, descriptor: Make, write_ova: Wr
 def test_absent_file(tmp_path: Path) -> None:
     with pytest.raises(ova.UnreadableAppliance, match="cannot read the appliance b.ova: No such file or directory"):
         ova.disks(tmp_path / "b.ova")
+
+
+@pytest.mark.parametrize("in_folder", [False, True])
+def test_a_checksum_that_virt_v2v_complains_about_is_told_with_both(tmp_path: Path, in_folder: bool) -> None:
+    """virt-v2v 2.2 gives the algorithm where it means what it expected; later ones give the checksum."""
+    manifest = b"SHA256(x.ovf)= ab\nSHA256(x-disk1.vmdk)= 00aa\n"
+    place = tmp_path / ("x" if in_folder else "x.ova")
+    if in_folder:
+        place.mkdir()
+        (place / "x.mf").write_bytes(manifest)
+    else:
+        with tarfile.open(place, "w") as archive:
+            header = tarfile.TarInfo("x.mf")
+            header.size = len(manifest)
+            archive.addfile(header, io.BytesIO(manifest))
+    mounts = SimpleNamespace(host_path=lambda path: place)
+    error = (
+        f"virt-v2v: -i ova: corrupt OVA: checksum of disk x-disk1.vmdk does not match manifest (actual = {'21' * 32}, expected = sha256)"
+    )
+    assert ova.checksum_told({"V2V_diskPath": "/ova/x"}, mounts, error) == (  # type: ignore[arg-type]
+        f"the file x-disk1.vmdk of the appliance {place.name} has the checksum {'21' * 32}, but the manifest says SHA256 00aa: "
+        "it was damaged or changed after the export; export or copy it anew"
+    )
+    assert ova.checksum_told({"V2V_diskPath": "/ova/x"}, mounts, "virt-v2v: no root device") is None  # type: ignore[arg-type]

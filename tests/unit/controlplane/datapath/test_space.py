@@ -47,7 +47,7 @@ async def test_work_on_a_full_disk_is_ended_and_the_folder_named(rooms: dict[Pat
         finally:
             ended.set()
 
-    with pytest.raises(space.DiskFull, match="^no space left in /there: make room"):
+    with pytest.raises(space.DiskFull, match="^no space left in /there: 4096 bytes are free; make room"):
         await space.unless_full(paused(), [HERE, THERE])
     assert ended.is_set()
 
@@ -69,3 +69,29 @@ async def test_whoever_cancels_takes_the_work_along(rooms: dict[Path, list[int]]
 
 def test_a_real_folder_has_room(tmp_path: Path) -> None:
     assert space.free(tmp_path) > space.FULL
+
+
+async def test_work_that_fails_on_a_full_disk_is_told_with_the_disk_and_the_bytes(rooms: dict[Path, list[int]], tmp_path: Path) -> None:
+    whole, partly = tmp_path / "a.img", tmp_path / "b.img"
+    whole.write_bytes(b"x" * 8192)
+    with partly.open("wb") as file:
+        file.truncate(1 << 20)
+    rooms[tmp_path] = [1 << 30, 512]
+
+    async def fails() -> None:
+        await asyncio.sleep(0)
+        raise LookupError("qemu-img: something unclear")
+
+    with pytest.raises(space.DiskFull) as told:
+        await space.unless_full(fails(), [HERE, tmp_path], [whole, partly])
+    assert str(told.value) == (
+        f"no space left in {tmp_path}: disk 1 needs 1048576 more bytes, 512 bytes are free; make room and run the migration again"
+    )
+
+
+async def test_a_tool_that_says_so_is_believed(rooms: dict[Path, list[int]]) -> None:
+    async def fails() -> None:
+        raise LookupError("nbdcopy: write error: No space left on device")
+
+    with pytest.raises(space.DiskFull, match="^no space left in /here: "):
+        await space.unless_full(fails(), [HERE])
