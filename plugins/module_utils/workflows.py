@@ -235,13 +235,9 @@ def as_run(choice: Choice | None, pipeline: Sequence[Mapping[str, Any]]) -> Choi
     if not there:
         return choice or Choice(Workflow("pipeline", "steps of the VM's pipeline", ()), _UNNUMBERED)
     found = _seen(there)
-    if choice is None and found is None:
-        return _own_steps(pipeline)
     # The same pipeline is that of several workflows.
-    if choice is None or (found and not _fits(choice.workflow, there)):
-        choice = found
-    assert choice is not None
-    return choice._replace(converts=CONVERSION in there)
+    taken = choice if choice and (found is None or _fits(choice.workflow, there)) else found
+    return taken._replace(converts=CONVERSION in there) if taken else _own_steps(pipeline)
 
 
 def _fits(workflow: Workflow, there: set[Any]) -> bool:
