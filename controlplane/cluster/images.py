@@ -11,11 +11,14 @@ from typing import Any
 
 VIRT_V2V_IMAGE = "vmshift.local/virt-v2v:latest"
 VIRT_V2V_XFS_IMAGE = "vmshift.local/virt-v2v-xfs:latest"  # for old XFS file systems, which the tools of this machine read as well
+INSPECTION_IMAGE = "vmshift.local/deep-inspection:latest"
+INSPECTION_XFS_IMAGE = "vmshift.local/deep-inspection-xfs:latest"
 IMPORTER_IMAGE = "vmshift.local/importer:latest"
 CONSUMER_IMAGE = "vmshift.local/volume-consumer:latest"
 LAUNCHER_IMAGE = "vmshift.local/virt-launcher:latest"
 
 _CONVERSION = "ansible_collections.vmshift.mtv.controlplane.datapath.conversion"
+_INSPECTION = "ansible_collections.vmshift.mtv.controlplane.datapath.inspection"
 _IMPORTER = "ansible_collections.vmshift.mtv.controlplane.datapath.importer"
 _HOOK_RUNNER = "ansible_collections.vmshift.mtv.controlplane.datapath.hook_runner"
 _LAUNCHER = "ansible_collections.vmshift.mtv.controlplane.datapath.guest.launcher"
@@ -37,6 +40,8 @@ def _virt_v2v(container: Container) -> list[str]:
 IMAGES: dict[str, Callable[[Container], list[str]]] = {
     VIRT_V2V_IMAGE: _virt_v2v,
     VIRT_V2V_XFS_IMAGE: _virt_v2v,
+    INSPECTION_IMAGE: lambda _container: [sys.executable, "-m", _INSPECTION],
+    INSPECTION_XFS_IMAGE: lambda _container: [sys.executable, "-m", _INSPECTION],
     IMPORTER_IMAGE: lambda _container: [sys.executable, "-m", _IMPORTER],
     LAUNCHER_IMAGE: lambda _container: [sys.executable, "-m", _LAUNCHER],
     CONSUMER_IMAGE: lambda _container: ["true"],  # it is there to have volumes bound, not to do anything

@@ -1,4 +1,4 @@
-"""What conversion pods answer on their ports, as Forklift's virt-v2v image does (facts 3.9): made of the files that the pods leave.
+"""What pods of Conversions answer on their ports, as Forklift's images do (facts 1.8, 3.9): made of the files that the pods leave.
 
 Nothing listens on a port here: the API server answers for the pods (`pods/NAME:PORT/proxy/PATH`), also when they have ended.
 """
@@ -6,12 +6,14 @@ Nothing listens on a port here: the API server answers for the pods (`pods/NAME:
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 import yaml
 
 from ansible_collections.vmshift.mtv.controlplane.cluster import pods
+from ansible_collections.vmshift.mtv.controlplane.datapath.inspection import RESULT as INSPECTION
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.state import State
@@ -29,7 +31,8 @@ def answer(state: State, pod: Object, port: int, path: str) -> str | None:
         return None if progress is None else metrics(progress)
     if port == RESULTS and path in _RESULTS:
         result = pods.conversion_result(state, uid)
-        return None if result is None or "error" in result else _RESULTS[path](result)
+        known = result is not None and "error" not in result and (INSPECTION in result) == (path in _INSPECTIONS)
+        return _RESULTS[path](result) if known and result else None
     return None
 
 
@@ -57,4 +60,9 @@ def warnings(result: Object) -> str:
     return json.dumps([{"reason": "ConversionWarning", "message": text} for text in result.get("warnings") or ()])
 
 
-_RESULTS = {"vm": machine, "inspection": inspection, "warnings": warnings}
+def results(result: Object) -> str:
+    return json.dumps(result[INSPECTION])
+
+
+_INSPECTIONS = {"ready": lambda _result: "ok\n", "results": results}
+_RESULTS: dict[str, Callable[[Object], str]] = {"vm": machine, "inspection": inspection, "warnings": warnings, **_INSPECTIONS}

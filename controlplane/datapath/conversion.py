@@ -108,7 +108,7 @@ async def convert(request: Request, folder: Path) -> dict[str, Any]:
     """Convert the guest; the content of result.json. Raises ConversionFailed and the errors of what it uses."""
     mounts = Mounts.load(folder)
     volumes = mounts.disks()
-    with _sizes_kept(volumes) as sizes, _scratch(folder / "scratch") as scratch:
+    with _sizes_kept(volumes) as sizes, scratch_folder(folder / "scratch") as scratch:
         pod = Pod(request, folder, mounts, volumes, scratch)
         rooms = {folder, *(volume.parent for volume in volumes)}
         guest, warnings = await unless_full(pod.in_place() if request.in_place else pod.copy(sizes), rooms, volumes)
@@ -130,7 +130,7 @@ class Pod:
         self._mounts = mounts
         self._volumes = volumes
         self._scratch = scratch
-        self.environment = _environment(scratch, request.environment)
+        self.environment = tool_environment(scratch, request.environment)
 
     async def copy(self, sizes: Mapping[Path, int]) -> tuple[Guest, list[str]]:
         """From the source into the volumes."""
@@ -219,7 +219,7 @@ def _check_sizes(volumes: Mapping[Path, int], disks: list[int]) -> None:
 
 
 @contextlib.contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
+def scratch_folder(folder: Path) -> Iterator[Path]:
     """An empty folder for virt-v2v's overlays and sockets, by a path short enough for sockets; removed afterwards."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
@@ -235,7 +235,7 @@ def _scratch(folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _environment(scratch: Path, own: Mapping[str, str]) -> dict[str, str]:
+def tool_environment(scratch: Path, own: Mapping[str, str]) -> dict[str, str]:
     """virt-v2v's environment: no credentials, temporary files in `scratch`, the appliance cached where libguestfs tools share it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("V2V_")}
     environment.setdefault("LIBGUESTFS_CACHEDIR", "/var/tmp")

@@ -11,7 +11,7 @@ import signal
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 LAST_LINES = 12  # of a failed tool's output that go into the error
 KILL_AFTER = 5.0  # seconds between SIGTERM and SIGKILL
@@ -35,6 +35,7 @@ _TOOLS = (
     Tool("nbdcopy", "libnbd-bin", "libnbd"),
     Tool("virt-customize", "libguestfs-tools", "guestfs-tools"),
     Tool("guestfish", "libguestfs-tools", "guestfs-tools"),
+    Tool("virt-inspector", "libguestfs-tools", "guestfs-tools"),
     Tool("qemu-system-x86_64", "qemu-system-x86", "qemu-system-x86-core"),
 )
 TOOLS: Mapping[str, Tool] = {tool.name: tool for tool in _TOOLS}
@@ -96,8 +97,9 @@ async def run(
     cwd: str | os.PathLike[str] | None = None,
     on_line: Callable[[str], bool] | None = None,
     pass_fds: Sequence[int] = (),
+    stdout: BinaryIO | None = None,
 ) -> str:
-    """Run a tool to its end and return the last lines of its output.
+    """Run a tool to its end and return the last lines of its output. `stdout`: a file for what it writes there, which then are no lines.
 
     It runs in a process group of its own, which dies with a missed `deadline` (seconds) or when the caller is cancelled.
     `on_line` sees every line of stdout and stderr (a carriage return ends a line, too) and says whether it is worth
@@ -107,8 +109,8 @@ async def run(
     process = await asyncio.create_subprocess_exec(
         *argv,
         stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        stdout=stdout or asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE if stdout else asyncio.subprocess.STDOUT,
         env=env,
         cwd=cwd,
         start_new_session=True,
@@ -117,7 +119,7 @@ async def run(
     last: deque[str] = deque(maxlen=LAST_LINES)
     try:
         async with asyncio.timeout(deadline):
-            async for line in _lines(process.stdout):
+            async for line in _lines(process.stderr if stdout else process.stdout):
                 if line and (on_line is None or on_line(line)):
                     last.append(line)
             code = await process.wait()

@@ -84,13 +84,7 @@ async def opened(wanted: Request, scratch: Path, environment: Mapping[str, str],
     session = await asyncio.to_thread(connect, wanted.endpoint)
     try:
         hardware, extents = await asyncio.to_thread(_look, wanted, session)
-        async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(_kept_alive(session))
-            overlays = []
-            for number, extent in enumerate(extents):
-                socket = scratch / f"source{number}"
-                await stack.enter_async_context(_served(wanted, session.cookie, extent, socket, environment, say))
-                overlays.append(await _overlay(scratch / f"overlay{number}", socket, environment))
+        async with shown(wanted.endpoint, session, extents, scratch, environment, wanted.deadline, say) as overlays:
             guest = libvirt_domain(scratch / "domain.xml", hardware, overlays)
             yield GuestInput(guest.argv, [(extent.size, number) for number, extent in enumerate(extents)])
     finally:
@@ -155,6 +149,27 @@ def _hosts(wanted: Request, session: Session) -> list[Sequence[Any]]:
 
 
 @contextlib.asynccontextmanager
+async def shown(
+    endpoint: Endpoint,
+    session: Session,
+    extents: Sequence[Extent],
+    scratch: Path,
+    environment: Mapping[str, str],
+    deadline: float,
+    say: Callable[[str], None],
+) -> AsyncIterator[list[Path]]:
+    """An overlay of each disk (qcow2), readable until the end of the context. Raises ConversionFailed, tools.ToolMissing."""
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(_kept_alive(session))
+        overlays = []
+        for number, extent in enumerate(extents):
+            socket = scratch / f"source{number}"
+            await stack.enter_async_context(_served(endpoint, deadline, session.cookie, extent, socket, environment, say))
+            overlays.append(await _overlay(scratch / f"overlay{number}", socket, environment))
+        yield overlays
+
+
+@contextlib.asynccontextmanager
 async def _kept_alive(session: Session) -> AsyncIterator[None]:
     async def ask() -> None:
         while True:
@@ -172,11 +187,17 @@ async def _kept_alive(session: Session) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def _served(
-    wanted: Request, cookie: str, extent: Extent, socket: Path, environment: Mapping[str, str], say: Callable[[str], None]
+    endpoint: Endpoint,
+    deadline: float,
+    cookie: str,
+    extent: Extent,
+    socket: Path,
+    environment: Mapping[str, str],
+    say: Callable[[str], None],
 ) -> AsyncIterator[None]:
     """nbdkit shows the file on a socket."""
-    argv = nbdkit(wanted.endpoint, extent.url, socket, _private(socket.with_suffix(".cookie"), cookie), socket.with_suffix(".ca"))
-    serving = asyncio.create_task(tools.run(argv, deadline=wanted.deadline, env=environment, on_line=tools.remembering(say)))
+    argv = nbdkit(endpoint, extent.url, socket, _private(socket.with_suffix(".cookie"), cookie), socket.with_suffix(".ca"))
+    serving = asyncio.create_task(tools.run(argv, deadline=deadline, env=environment, on_line=tools.remembering(say)))
     try:
         await _listening(serving, socket, extent)
         yield

@@ -57,17 +57,41 @@ def secret(work: VmRun, purpose: str) -> Object:
     return ensure(work.target, "Secret", work.namespace, wanted, lambda: {**body, **({"data": data} if data else {})})
 
 
+def connection(work: VmRun, data: dict[str, str]) -> Object:
+    """The Secret by which a VM is inspected; it lives beside the plan, where the pod does that."""
+    return _beside_plan(work, labels.CONNECTION, "di-", data)
+
+
+def inspection_keys(work: VmRun) -> Object | None:
+    """A copy of the LUKS keys of a VM beside the plan; None as for `luks_keys`. Raises PhaseError when they are gone."""
+    original = _original_keys(work)
+    return _beside_plan(work, labels.LUKS_KEYS, "di-luks-", original.get("data") or {}) if original else None
+
+
+def _beside_plan(work: VmRun, purpose: str, suffix: str, data: dict[str, str]) -> Object:
+    wanted = {**work.labels, purpose: "true", labels.CONVERSION_TYPE: labels.INSPECTION_TYPE}
+    body: Object = {"apiVersion": "v1", "kind": "Secret", "metadata": {"generateName": f"{work.child_name}{suffix}"}, "type": "Opaque"}
+    return ensure(work.api, "Secret", work.plan["metadata"]["namespace"], wanted, lambda: {**body, "data": data})
+
+
 def luks_keys(work: VmRun, conversion_type: str) -> Object | None:
     """A copy of the Secret with the LUKS keys of a VM; None for a VM without keys, or with Clevis. Raises PhaseError when it is gone."""
+    original = _original_keys(work)
+    if original is None:
+        return None
+    wanted = {**work.labels, labels.LUKS_KEYS: "true", labels.CONVERSION_TYPE: conversion_type}
+    body: Object = {"apiVersion": "v1", "kind": "Secret", "metadata": {"generateName": f"{work.child_name}luks-"}, "type": "Opaque"}
+    return ensure(work.target, "Secret", work.namespace, wanted, lambda: {**body, "data": original.get("data") or {}})
+
+
+def _original_keys(work: VmRun) -> Object | None:
     reference = work.vm.get("luks") or {}
     if not reference.get("name") or work.vm.get("nbdeClevis"):
         return None
     original = work.api.find("Secret", reference.get("namespace") or work.plan["metadata"]["namespace"], reference["name"])
     if original is None:
         raise PhaseError(f'Secret "{reference["name"]}" not found')
-    wanted = {**work.labels, labels.LUKS_KEYS: "true", labels.CONVERSION_TYPE: conversion_type}
-    body: Object = {"apiVersion": "v1", "kind": "Secret", "metadata": {"generateName": f"{work.child_name}luks-"}, "type": "Opaque"}
-    return ensure(work.target, "Secret", work.namespace, wanted, lambda: {**body, "data": original.get("data") or {}})
+    return original
 
 
 def config_map(work: VmRun) -> Object:
@@ -111,6 +135,12 @@ def conversion(work: VmRun) -> Object | None:
     """The Conversion of this run; it lives beside the plan."""
     found = work.api.list("Conversion", work.plan["metadata"]["namespace"], {**work.labels, labels.APP: labels.VIRT_V2V})
     return found[0] if found else None
+
+
+def inspection(work: VmRun) -> Object | None:
+    """The Conversion that inspects the VM in this run."""
+    wanted = {**work.labels, labels.APP: labels.DEEP_INSPECTION}
+    return present(work.api, "Conversion", work.plan["metadata"]["namespace"], wanted)
 
 
 def conversion_pod(work: VmRun) -> Object | None:

@@ -21,6 +21,7 @@ Object = dict[str, Any]
 
 TARGET = ("VirtualMachine", "DataVolume", "PersistentVolumeClaim")
 HELPERS = ("Secret", "ConfigMap")
+INSPECTION = ("Conversion", "Pod", "Secret")
 CHILDREN = ("Pod", "DataVolume", "PersistentVolumeClaim", *HELPERS, "PersistentVolume")
 
 
@@ -32,6 +33,7 @@ def after_success(here: Objects, there: Objects, plan: Object, vm: Object) -> No
         _delete_conversions(here, there, plan, wanted)
     for kind in HELPERS:
         there.delete_all(kind, None, wanted)
+    _delete_inspections(here, plan, wanted)
     _delete_hooks(here, plan, vm["id"])
 
 
@@ -42,6 +44,7 @@ def of_vm(here: Objects, there: Objects, plan: Object, vm: Object, *, succeeded:
     """
     wanted = labels.of_vm(plan, vm["id"])
     _delete_conversions(here, there, plan, wanted)
+    _delete_inspections(here, plan, wanted)
     there.delete_all("Pod", None, wanted)
     left = there.list("Pod", None, wanted)
     if not succeeded and _deletes_failed(plan, vm):
@@ -77,6 +80,12 @@ def _delete_conversions(here: Objects, there: Objects, plan: Object, wanted: dic
     there.delete_all("Pod", None, {**wanted, labels.APP: labels.VIRT_V2V})
 
 
+def _delete_inspections(here: Objects, plan: Object, wanted: dict[str, str]) -> None:
+    """With their pods and Secrets, which are all beside the plan."""
+    for kind in INSPECTION:
+        here.delete_all(kind, plan["metadata"]["namespace"], {**wanted, labels.CONVERSION_TYPE: labels.INSPECTION_TYPE})
+
+
 def _delete(objects: Objects, obj: Object, propagation: str = "Background") -> None:
     meta = obj["metadata"]
     with suppress(NotFound):  # went together with its owner
@@ -90,6 +99,8 @@ def of_absent_plan(here: Objects, there: Objects, namespace: str, name: str, *, 
     """
     wanted, origin = labels.of_named_plan(namespace, name), None if there is here else labels.identity(here)
     left = [(here, obj) for obj in here.list("Conversion", None, wanted)]
+    inspecting = {**wanted, labels.CONVERSION_TYPE: labels.INSPECTION_TYPE}
+    left += [(here, obj) for kind in INSPECTION for obj in here.list(kind, None, inspecting) if labels.origin(obj) is None]
     left += [(there, obj) for kind in CHILDREN for obj in there.list(kind, None, wanted) if labels.origin(obj) == origin]
     left += [(here, job) for job in _orphaned_validations(here)]
     for objects, obj in left:

@@ -140,7 +140,7 @@ def pod_labels(conversion: Object) -> dict[str, str]:
     return {
         labels.CONVERSION: conversion["metadata"]["name"],
         labels.CONVERSION_TYPE: conversion["spec"]["type"],
-        labels.APP: labels.VIRT_V2V,
+        labels.APP: labels.DEEP_INSPECTION if conversion["spec"]["type"] == labels.INSPECTION_TYPE else labels.VIRT_V2V,
     }
 
 
@@ -166,7 +166,7 @@ def _container(spec: Object, settings: Settings, kvm: bool) -> Object:
         "volumeMounts": [
             *({"name": disk["name"], "mountPath": disk["mountPath"]} for disk in disks if disk.get("mountPath")),
             {"name": vddk.VOLUME, "mountPath": vddk.MOUNT_PATH},
-            *([{"name": "luks", "mountPath": "/etc/luks", "readOnly": True}] if _keys(spec) else ()),
+            *([{"name": "luks", "mountPath": "/etc/luks", "readOnly": True}] if keys(spec) else ()),
             *(spec.get("extraMounts") or ()),
             {"name": "secret-volume", "mountPath": "/etc/secret", "readOnly": True},
         ],
@@ -179,12 +179,12 @@ def _volumes(spec: Object) -> list[Object]:
     return [
         *({"name": disk["name"], "persistentVolumeClaim": {"claimName": disk["name"]}} for disk in spec.get("disks") or ()),
         {"name": vddk.VOLUME, "emptyDir": {}},
-        *([{"name": "luks", "secret": {"secretName": _keys(spec)}}] if _keys(spec) else ()),
+        *([{"name": "luks", "secret": {"secretName": keys(spec)}}] if keys(spec) else ()),
         *(spec.get("extraVolumes") or ()),
         {"name": "secret-volume", "secret": {"secretName": spec["connection"]["secret"]["name"]}},
     ]
 
 
-def _keys(spec: Object) -> str:
+def keys(spec: Object) -> str:
     """The Secret with the LUKS keys of a Conversion."""
     return ((spec.get("diskEncryption") or {}).get("secret") or {}).get("name", "")

@@ -44,6 +44,9 @@ class ConversionReports(Protocol):
     def result(self, pod: Object) -> Object | None:
         """{"firmware", "operatingSystem", "warnings"} or {"error"}; None while there is none."""
 
+    def inspection(self, pod: Object) -> Object | None:
+        """Of an inspection pod: {"inspection": what it tells (facts 1.8)} or {"error"}; None while there is none."""
+
 
 @dataclass(frozen=True)
 class Destination:
@@ -63,6 +66,8 @@ class LocalReports:
 
     def result(self, pod: Object) -> Object | None:
         return pods.conversion_result(self._state, pod["metadata"]["uid"])
+
+    inspection = result
 
 
 @contextmanager
@@ -209,6 +214,10 @@ class RemoteReports:
             "operatingSystem": _osinfo(inspection or ""),
             "warnings": [warning.get("message", "") for warning in json.loads(warnings or "[]")],
         }
+
+    def inspection(self, pod: Object) -> Object | None:
+        text = self._ask(pod, pod_ports.RESULTS, "results")
+        return {"inspection": json.loads(text)} if text else None
 
     def _ask(self, pod: Object, port: int, path: str) -> str | None:
         meta = pod["metadata"]

@@ -12,11 +12,12 @@ Object = dict[str, Any]
 PLAN, PLAN_NAME, PLAN_NAMESPACE = "plan", "plan-name", "plan-namespace"
 MIGRATION, VM_ID, RESOURCE = "migration", "vmID", "resource"
 APP = "forklift.app"
-VIRT_V2V, CONSUMER = "virt-v2v", "consumer"  # values of APP
+VIRT_V2V, CONSUMER, DEEP_INSPECTION = "virt-v2v", "consumer", "deep-inspection"  # values of APP
 CONVERSION_TYPE, CONVERSION = "conversion-type", "conversion"
+INSPECTION_TYPE = "DeepInspection"  # value of CONVERSION_TYPE
 GUEST_CONVERTED = "guestConverted"
 OVA_STORE = "ova"
-LUKS_KEYS = "isLUKS"
+LUKS_KEYS, CONNECTION = "isLUKS", "isConnection"
 
 #: Which source disk a DataVolume or PVC is for.
 DISK_SOURCE = "forklift.konveyor.io/disk-source"

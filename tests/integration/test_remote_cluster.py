@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 import pytest
@@ -77,14 +78,44 @@ def test_disks_of_a_machine_that_is_switched_off_are_copied_there(plans: Plans, 
     assert plans.sums("cold") == [lab.sha256("small", disk) for disk in (0, 1)]
 
 
-def test_a_guest_is_copied_there_while_it_runs_and_converted_there(plans: Plans, there: Plans, lab: VSphere) -> None:
-    plans.plan("warm", "web-1", type="warm", runPreflightInspection=False, targetPowerState="off")
+def inspections(plans: Plans, kind: str) -> list[Any]:
+    return [
+        found for found in plans.list(kind, PLANS) if (found["metadata"].get("labels") or {}).get("conversion-type") == "DeepInspection"
+    ]
+
+
+def test_a_guest_is_inspected_and_copied_there_while_it_runs_and_converted_there(plans: Plans, lab: VSphere, serve_state: Any) -> None:
+    """The control plane is killed while the guest is inspected; the inspection goes on."""
+    plans.plan("warm", "web-1", type="warm", targetPowerState="off")
     plans.run("warm")
+    [begun] = plans.until(lambda: [c for c in inspections(plans, "Conversion") if c.get("status", {}).get("stage") == "PodRunning"])
+    [pod] = inspections(plans, "Pod")
+    assert pod["metadata"]["labels"]["forklift.app"] == "deep-inspection"
+    assert plans.vm("warm")["phase"] == "PreflightInspection"
+    os.kill(lifetime.holder(plans.state), signal.SIGKILL)
+    serve_state(plans.state, VMSHIFT_PRECOPY_MINUTE="1")
+    plans.until(lambda: plans.ended("warm") or inspections(plans, "Conversion")[0]["status"].get("inspectionResult"), CONVERSION)
+    [ended] = inspections(plans, "Conversion")
+    assert ended["metadata"]["uid"] == begun["metadata"]["uid"]
+    assert [found["metadata"]["uid"] for found in inspections(plans, "Pod")] == [pod["metadata"]["uid"]]
+    found = ended["status"]["inspectionResult"]
+    assert found["allChecksPassed"] is True
+    assert found["osInfo"] == {"name": "linux", "distro": "debian", "version": "12", "arch": "x86_64"}
+    assert found["mountpoints"] == [{"device": "/dev/sda1", "mountPoint": "/"}]
+    assert [(entry["device"], entry["type"]) for entry in found["filesystems"]] == [("/dev/sda1", "ext4")]
+
     plans.until(lambda: (plans.vm("warm").get("warm") or {}).get("successes", 0) >= 1)
     lab.write("web-1", 1, 3 * MIB, b"between the copies")
     plans.cut_over("warm")
-    plans.succeeded("warm", CONVERSION)
+    vm = plans.succeeded("warm", CONVERSION)
     nothing_is_here(plans)
+    assert [(step["name"], step["phase"]) for step in vm["pipeline"]][:3] == [
+        ("Initialize", "Completed"),
+        ("PreflightInspection", "Completed"),
+        ("DiskTransfer", "Completed"),
+    ]
+    assert "InspectionHasConcerns" not in [condition["type"] for condition in vm["conditions"]]
+    assert [inspections(plans, kind) for kind in ("Conversion", "Secret")] == [[], []]
 
     root, data = plans.volumes("warm")
     assert sha256(data) == lab.sha256("web-1", 1)

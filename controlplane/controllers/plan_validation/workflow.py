@@ -12,11 +12,13 @@ from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.de
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.sources import SOURCES
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.subject import Subject
 from ansible_collections.vmshift.mtv.controlplane.controllers.references import is_set, text
+from ansible_collections.vmshift.mtv.controlplane.migration.sources.vsphere import inspects
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import READY, is_true
 from ansible_collections.vmshift.mtv.plugins.module_utils.image_reference import is_image_reference
 
 Object = dict[str, Any]
 
+INSPECTION_TOOLS = ("virt-inspector", "guestfish", "nbdkit", "qemu-img")
 HOOK_STEPS = ("PreHook", "PostHook")
 ONLY_PLAYBOOKS = (
     "This control plane pulls no images: it runs hooks that have a playbook, and job templates. "
@@ -89,8 +91,11 @@ def conversion_image(subject: Subject) -> None:
 
 
 def tools(subject: Subject) -> None:
-    """Of this control plane: its conversion pods are processes on this machine."""
-    conversion_tools.stage_missing(SOURCES[subject.source_type].tools, CRITICAL, subject.conditions)
+    """Of this control plane: its conversion and inspection pods are processes on this machine."""
+    wanted = SOURCES[subject.source_type].tools
+    if subject.source_type == "vsphere" and inspects(subject.spec):
+        wanted = (*wanted, *(tool for tool in INSPECTION_TOOLS if tool not in wanted))
+    conversion_tools.stage_missing(wanted, CRITICAL, subject.conditions)
 
 
 def _printed(reference: Object) -> str:

@@ -10,7 +10,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ansible_collections.vmshift.mtv.controlplane.migration import itineraries
-from ansible_collections.vmshift.mtv.controlplane.migration.phases import conversion, disks, hooks, power, reboots, start, target, warm
+from ansible_collections.vmshift.mtv.controlplane.migration.phases import (
+    conversion,
+    disks,
+    hooks,
+    inspection,
+    power,
+    reboots,
+    start,
+    target,
+    warm,
+)
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
@@ -26,6 +36,7 @@ PHASES: dict[str, Phase] = {
     itineraries.CREATE_INITIAL_SNAPSHOT: warm.create_snapshot,
     itineraries.WAIT_FOR_INITIAL_SNAPSHOT: warm.wait_for_snapshot,
     itineraries.STORE_INITIAL_SNAPSHOT_DELTAS: warm.store_deltas,
+    itineraries.PREFLIGHT_INSPECTION: inspection.inspect,
     itineraries.CREATE_DATA_VOLUMES: disks.create,
     itineraries.ALLOCATE_DISKS: disks.allocate,
     itineraries.COPY_DISKS: warm.copy,

@@ -40,6 +40,14 @@ class Conversion:
     vddk_image: str = ""
 
 
+@dataclass(frozen=True)
+class Inspection:
+    """How an inspection reaches the source: data (base64) of its Secret, the image with VMware's disk library."""
+
+    connection: dict[str, str]
+    vddk_image: str = ""
+
+
 class Source(Protocol):
     """A source provider during one pass over a plan. A VM is as its inventory knows it (facts 5.3)."""
 
@@ -98,6 +106,9 @@ class WarmSource(Source, Protocol):
 
     def change_ids(self, vm: Object, snapshot: str) -> dict[str, str]:
         """Disk source -> what identifies the disk's bytes at a snapshot."""
+
+    def inspection(self, work: VmRun) -> Inspection:
+        """Of a VM at a snapshot."""
 
     def remove_snapshot(self, vm: Object, snapshot: str) -> str:
         """The task that removes it; "" when it is gone."""

@@ -12,7 +12,7 @@ from ansible_collections.vmshift.mtv.controlplane.migration.builders.base import
 from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import Itinerary, Traits
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError
 from ansible_collections.vmshift.mtv.controlplane.migration.sources import vsphere_access, vsphere_conversion, vsphere_sessions
-from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import Conversion, Disk, InventorySource
+from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import Conversion, Disk, Inspection, InventorySource
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.vsphere_access import Access
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import DATA, SourceError
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere import vms
@@ -46,7 +46,7 @@ class VsphereSource(InventorySource):
             converts=converts,
             virt_v2v_copies=converts and not warm and work.run.target.is_host and _migrates_shared_disks(work),
             warm=warm,
-            inspected=warm and converts and spec.get("runPreflightInspection", True),
+            inspected=inspects(spec),
             awaits_reboots=converts and self._runs_until_rebooted(work),
             awaits_consolidation=warm and settings.wait_for_consolidation,
         )
@@ -217,6 +217,13 @@ class VsphereSource(InventorySource):
     def conversion(self, work: VmRun) -> Conversion | None:
         return vsphere_conversion.conversion(work, self._access(work.source_vm), self._vddk_image(work))
 
+    def inspection(self, work: VmRun) -> Inspection:
+        try:
+            data = vsphere_access.connection(self._api, self._provider)
+        except LookupError as error:
+            raise PhaseError(str(error.args[0])) from None
+        return Inspection(data, self._vddk_image(work))
+
     def virtual_machine(self, work: VmRun, claims: dict[str, str]) -> Object:
         held = {vms.base_file(source): claim for source, claim in claims.items()}
         attached = {} if _migrates_shared_disks(work) else self._shared_claims(work)
@@ -262,6 +269,11 @@ class VsphereSource(InventorySource):
 def is_warm(spec: Object) -> bool:
     """`spec`: of a plan."""
     return spec.get("type") == "warm" or bool(spec.get("warm"))
+
+
+def inspects(spec: Object) -> bool:
+    """Guests are looked into before their disks are copied. `spec`: of a plan."""
+    return is_warm(spec) and not spec.get("skipGuestConversion") and spec.get("runPreflightInspection") is not False
 
 
 def _migrates_shared_disks(work: VmRun) -> bool:

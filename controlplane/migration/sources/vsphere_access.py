@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -36,6 +36,13 @@ def endpoint(api: Objects, provider: Object) -> Endpoint:
     secret = _secret(api, provider["spec"].get("secret") or {})
     ca = text_of(secret, "ca.crt") or text_of(secret, "cacert")
     return Endpoint(provider["spec"]["url"], text_of(secret, "user"), text_of(secret, "password"), ca=ca, insecure=_insecure(secret))
+
+
+def connection(api: Objects, provider: Object) -> dict[str, str]:
+    """What an inspection needs to reach the provider, as data of a Secret (facts 1.8). Raises LookupError when its Secret is not there."""
+    data = _secret(api, provider["spec"].get("secret") or {}).get("data") or {}
+    told = {"url": provider["spec"]["url"], "fingerprint": (provider.get("status") or {}).get("fingerprint", "")}
+    return {**data, **{key: b64encode(text.encode()).decode() for key, text in told.items() if text}}
 
 
 def access(api: Objects, provider: Object, inventory: ProviderInventory, host: Object) -> Access:

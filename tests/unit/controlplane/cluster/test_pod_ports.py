@@ -36,6 +36,15 @@ def test_results(state):
     assert json.loads(pod_ports.answer(state, POD, 8080, "warnings"))[0]["message"] == "no Grub"
 
 
+def test_inspections(state):
+    (state.pod("u-1") / "result.json").write_text(json.dumps({"inspection": {"passed": True}}))
+    assert pod_ports.answer(state, POD, 8080, "ready")
+    assert json.loads(pod_ports.answer(state, POD, 8080, "results")) == {"passed": True}
+    assert pod_ports.answer(state, POD, 8080, "vm") is None
+    (state.pod("u-1") / "result.json").write_text(json.dumps(RESULT))
+    assert pod_ports.answer(state, POD, 8080, "results") is pod_ports.answer(state, POD, 8080, "ready") is None
+
+
 def test_nothing_listens_before_there_is_something_to_tell_nor_after_a_failure(state):
     assert pod_ports.answer(state, POD, 2112, "metrics") is pod_ports.answer(state, POD, 8080, "vm") is None
     (state.pod("u-1") / "result.json").write_text(json.dumps({"error": "no"}))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
+from ansible_collections.vmshift.mtv.controlplane.cluster import images
 from ansible_collections.vmshift.mtv.controlplane.controllers import conversion as controller
 from ansible_collections.vmshift.mtv.controlplane.migration.conversions import pod
 from ansible_collections.vmshift.mtv.controlplane.migration.settings import Settings
 from ansible_collections.vmshift.mtv.tests.unit.controlplane.migration.world import FORKLIFT, PLANS, TARGET, World
+
+INSPECTION = {"type": "DeepInspection", "vddkImage": "vddk:8", "disks": [], "settings": {"SNAPSHOT_MOREF": "snapshot-1"}}
 
 
 @pytest.fixture
@@ -124,7 +128,10 @@ def test_a_pod_that_vanishes_fails_the_conversion(world):
 @pytest.mark.parametrize(
     ("changes", "type"),
     [
-        ({"type": "DeepInspection"}, "TypeNotValid"),
+        ({"type": "Inspection"}, "TypeNotValid"),
+        ({"type": "DeepInspection", "vddkImage": "vddk:8"}, "TypeNotValid"),  # without a snapshot
+        ({"type": "DeepInspection", "settings": {"SNAPSHOT_MOREF": "snapshot-1"}}, "VDDKImageNotSet"),
+        ({**INSPECTION, "diskEncryption": {"type": "LUKS", "secret": {"name": "gone", "namespace": TARGET}}}, "LUKSSecretNotSet"),
         ({"targetNamespace": ""}, "TargetNamespaceNotSet"),
         ({"vm": {}}, "VMNotSet"),
         ({"disks": []}, "DisksNotSet"),
@@ -175,6 +182,93 @@ def test_pods_lead_to_their_conversion_also_when_that_is_gone(world):
     asyncio.run(world.conversions.reconcile(*key))
     assert pods(world) == []
     assert list(world.conversions.triggers()["Pod"]({"metadata": {"name": "other"}})) == []
+
+
+# Inspections
+
+
+TOLD = {
+    "passed": False,
+    "all_concerns": [{"id": "a", "category": "Warning", "label": "A", "message": "a."}],
+    "os_info": {"name": "linux", "distro": "debian", "major_version": "12", "architecture": "x86_64"},
+    "filesystems": [{"device": "/dev/sda1", "type": "ext4", "uuid": "u"}, {"device": "/dev/sda2", "type": "swap", "uuid": ""}],
+    "mountpoints": [{"device": "/dev/sda1", "mount_point": "/"}],
+}
+
+
+def leave(world, result):
+    """As the program of the pod does at its end."""
+    [found] = pods(world)
+    folder = world.state.pod(found["metadata"]["uid"])
+    folder.mkdir()
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+def test_stages_and_results_of_an_inspection(world):
+    convert(world, **INSPECTION)
+    look(world)
+    leave(world, {"inspection": TOLD})
+    seen = story(world, "Succeeded")
+    assert [stage for _phase, stage, _message in seen] == ["CreatingPod", "PodRunning", "FetchingResults", "Finished", "Finished"]
+    assert seen[-1][0] == "Succeeded"
+    status = world.get("Conversion", "c")["status"]
+    assert status["snapshot"] == {"moref": "snapshot-1", "owned": False}
+    assert status["inspectionResult"] == {
+        "allChecksPassed": False,
+        "concerns": TOLD["all_concerns"],
+        "osInfo": {"name": "linux", "distro": "debian", "version": "12", "arch": "x86_64"},
+        "filesystems": [{"device": "/dev/sda1", "type": "ext4", "uuid": "u"}, {"device": "/dev/sda2", "type": "swap"}],
+        "mountpoints": [{"device": "/dev/sda1", "mountPoint": "/"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("end", "result", "why"),
+    [
+        ("Failed", {"error": "the VM has no snapshot-1 (any more)"}, "the VM has no snapshot-1 (any more)"),
+        ("Failed", None, "the inspection pod left no results"),
+        ("Succeeded", None, "the inspection pod left no results"),
+    ],
+)
+def test_an_inspection_that_fails_tells_why(world, end, result, why):
+    convert(world, **INSPECTION)
+    look(world)
+    if result:
+        leave(world, result)
+    seen = story(world, end)
+    look(world)
+    assert look(world)[1]["message"] == f"The conversion has failed: {why}"
+    assert seen[-1][0] == "Failed"
+
+
+def test_the_pod_of_an_inspection(world):
+    keys = {"type": "LUKS", "secret": {"name": "keys", "namespace": TARGET}}
+    world.create("v1", "Secret", TARGET, "keys", type="Opaque")
+    convert(world, **INSPECTION, diskEncryption=keys, podSettings={"serviceAccount": "mover"})
+    look(world)
+    [made] = pods(world)
+    container = container_of(made)
+    assert made["metadata"]["generateName"] == "c-deep-inspection-"
+    assert made["metadata"]["labels"] == {"conversion": "c", "conversion-type": "DeepInspection", "forklift.app": "deep-inspection"}
+    assert made["spec"]["serviceAccountName"] == "mover"
+    assert made["spec"]["initContainers"][0]["image"] == "vddk:8"
+    assert container["name"] == "deep-inspection"
+    assert container["env"] == [{"name": "SNAPSHOT_MOREF", "value": "snapshot-1"}, {"name": "VM_MOREF", "value": "1"}]
+    assert "envFrom" not in container  # credentials are in files only
+    mounted = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    assert mounted == {"/etc/luks": "luks", "/opt": "vddk-vol-mount", "/etc/secret": "connection-secret"}
+    secrets = {volume["name"]: volume["secret"]["secretName"] for volume in made["spec"]["volumes"] if "secret" in volume}
+    assert secrets == {"luks": "keys", "connection-secret": "connection"}
+    assert images.argv(container)[-1].endswith("datapath.inspection")
+
+
+def test_inspections_with_clevis_and_of_old_file_systems(world):
+    convert(world, **INSPECTION, diskEncryption={"type": "Clevis"}, xfsCompatibility=True)
+    look(world)
+    container = container_of(pods(world)[0])
+    assert {"name": "V2V_NBDE_CLEVIS", "value": "true"} in container["env"]
+    assert "xfs" in container["image"]
+    assert images.argv(container)[-1].endswith("datapath.inspection")
 
 
 # The pod itself

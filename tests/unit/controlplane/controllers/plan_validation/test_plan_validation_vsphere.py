@@ -335,3 +335,25 @@ def test_the_image_may_be_that_of_the_forklift_controller(bench: Bench) -> None:
     bench.plane.create("ForkliftController", bench.plane.context.namespace, "forklift-controller", spec={"vddk_image": IMAGE})
     bench.set(type="warm")
     assert set(bench.found()) == {"ValidatingVDDK"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "inspects"),
+    [
+        ({}, False),
+        ({"type": "warm"}, True),
+        ({"warm": True, "runPreflightInspection": True}, True),
+        ({"type": "warm", "runPreflightInspection": False}, False),
+        ({"type": "warm", "skipGuestConversion": True}, False),
+    ],
+)
+def test_programs_that_inspect_guests_are_needed_by_plans_that_have_them_inspected(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, spec: Object, inspects: bool
+) -> None:
+    virt_inspector = conversion_tools.tools.TOOLS["virt-inspector"]
+    monkeypatch.setattr(conversion_tools.tools, "missing", lambda names: [virt_inspector] if "virt-inspector" in names else [])
+    bench.set(**spec)
+    found = bench.found().get("ConversionToolMissing")
+    assert bool(found) == inspects
+    if found:
+        assert found["items"] == ["virt-inspector: package libguestfs-tools (Debian, Ubuntu) or guestfs-tools (Fedora, RHEL)"]
