@@ -11,21 +11,29 @@ from typing import Any
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, ClusterError
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import FAILED, LABEL_PLAN, LABEL_VM_ID, is_host
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import get, list_objects, path_of
+from ansible_collections.vmshift.mtv.plugins.module_utils.workflows import INSPECTION
 
 _JOB = "job-name"
+_DEEP_INSPECTION = "forklift.app=deep-inspection"
 
 
 def last_words(cluster: Cluster, plan: Mapping[str, Any], row: Mapping[str, Any], lines: int) -> list[str]:
     """The last `lines` of the log of the pod that explains why a VM failed, headed by the pod's name; or why there are none.
 
-    row: of `runs.rows_of`. Hooks run in the namespace of the plan, everything else in the target namespace on the destination.
+    row: of `runs.rows_of`. Hooks run in the namespace of the plan, and inspections do since MTV 2.12; everything else runs in the target
+    namespace on the destination.
     """
     destination = plan["spec"]["provider"]["destination"]
-    hook = ((row["error"] or {}).get("step") or "").endswith("Hook")
-    namespace = plan["metadata"]["namespace"] if hook else plan["spec"]["targetNamespace"]
+    step = (row["error"] or {}).get("step") or ""
+    hook, beside = step.endswith("Hook"), plan["metadata"]["namespace"]
+    namespace = beside if hook else plan["spec"]["targetNamespace"]
     labels = f"{LABEL_PLAN}={plan['metadata']['uid']},{LABEL_VM_ID}={row['id']}"
     try:
         provider = get(cluster, "Provider", destination["namespace"], destination["name"])
+        selector = f"{labels},{_DEEP_INSPECTION}"
+        inspecting = pod_that_explains(list_objects(cluster, "Pod", beside, label_selector=selector)) if step == INSPECTION else None
+        if inspecting:
+            return tail(cluster, inspecting, lines)
         if provider and not is_host(provider) and not hook:
             return [f"Its pods run on the cluster of provider {destination['name']}, namespace {namespace}: look at their logs there."]
         pod = (

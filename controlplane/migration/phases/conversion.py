@@ -74,11 +74,11 @@ def _pod(work: VmRun) -> Object | None:
             raise PhaseError(conversion["status"]["message"])
         if pod is None and phase == "Succeeded":
             raise PhaseError(f"The conversion pod is not in namespace {work.namespace} (any more); the disks may not be complete.")
-        _tell_of_refusal(work.step, pod, conversion)
+        tell_of_refusal(work.step, pod, conversion)
     return pod
 
 
-def _tell_of_refusal(step: Object, pod: Object | None, conversion: Object) -> None:
+def tell_of_refusal(step: Object, pod: Object | None, conversion: Object) -> None:
     """While the cluster refuses the pod, that is what the step waits for."""
     conditions = conversion.get("status", {}).get("conditions") or ()
     refused = next((c["message"] for c in conditions if c["type"] == conversions.POD_REFUSED and pod is None), "")

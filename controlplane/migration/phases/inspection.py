@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import BLOCKING, Conditions
 from ansible_collections.vmshift.mtv.controlplane.migration import children, inspections
 from ansible_collections.vmshift.mtv.controlplane.migration.phases import warm
+from ansible_collections.vmshift.mtv.controlplane.migration.phases.conversion import tell_of_refusal
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def inspect(work: VmRun) -> bool:
         return False
     status = found.get("status") or {}
     phase = status.get("phase")
+    tell_of_refusal(work.step, status.get("pod"), found)
     if phase == "Canceled":  # by somebody else; it begins anew
         work.api.delete("Conversion", found["metadata"]["namespace"], found["metadata"]["name"])
         return False

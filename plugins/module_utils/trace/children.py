@@ -19,6 +19,7 @@ DISK_SOURCE, DISK_INDEX = "forklift.konveyor.io/disk-source", "forklift.konveyor
 APP = "forklift.app"
 CONSUMER, VIRT_V2V = "consumer", "virt-v2v"
 POPULATORS = {"ovirt": "OvirtVolumePopulator", "openstack": "OpenstackVolumePopulator", "vsphere": "VSphereXcopyVolumePopulator"}
+_CONVERSION_TYPE, _INSPECTION = "conversion-type", "DeepInspection"
 _IMPORTERS = "cdi.kubevirt.io=importer"
 _IMPORT_POD = "cdi.kubevirt.io/storage.import.importPodName"
 _PRIME = "prime-"
@@ -93,6 +94,11 @@ class Children:
     def one(self, kind: str, **labels: str) -> Object | None:
         """The newest with these labels."""
         fits = [o for o in self.all(kind) if all(_label(o, key) == value for key, value in labels.items())]
+        return max(fits, key=lambda o: o["metadata"].get("creationTimestamp") or "", default=None)
+
+    def conversion(self) -> Object | None:
+        """The newest one that is no inspection."""
+        fits = [o for o in self.all("Conversion") if _label(o, _CONVERSION_TYPE) != _INSPECTION]
         return max(fits, key=lambda o: o["metadata"].get("creationTimestamp") or "", default=None)
 
     def pod(self, app: str) -> Object | None:

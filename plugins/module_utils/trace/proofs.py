@@ -313,7 +313,7 @@ def _why_unconverted(view: View) -> str:
 def conversion_pod(view: View, _pipeline: str, _disk: str | None) -> Proof:
     if not view.converts:
         return Proof(SKIPPED, None, _why_unconverted(view), final=True)
-    pod, wanted = view.children.pod(VIRT_V2V), view.children.one("Conversion")
+    pod, wanted = view.children.pod(VIRT_V2V), view.children.conversion()
     if pod is not None:
         return _made(pod, "", pod)
     if wanted is None:
@@ -325,7 +325,7 @@ def conversion_pod(view: View, _pipeline: str, _disk: str | None) -> Proof:
 def conversion(view: View, _pipeline: str, _disk: str | None) -> Proof:
     if not view.converts:
         return Proof(SKIPPED, None, _why_unconverted(view), final=True)
-    pod, wanted, step = view.children.pod(VIRT_V2V), view.children.one("Conversion"), view.step(CONVERSION) or {}
+    pod, wanted, step = view.children.pod(VIRT_V2V), view.children.conversion(), view.step(CONVERSION) or {}
     done = step.get("phase") == STEP_COMPLETED and not step.get("error")
     since = step.get("completed") if done else step.get("started")
     shown = pod if pod is not None else wanted

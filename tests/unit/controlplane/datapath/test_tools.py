@@ -76,3 +76,9 @@ def test_missing_tools_come_with_their_packages(tmp_path: Path, monkeypatch: pyt
     assert tools.find("nbdkit") == str(program)
     with pytest.raises(tools.ToolMissing, match=r"qemu-img is not installed: install the package qemu-utils \(Debian"):
         tools.find("qemu-img")
+
+
+async def test_output_that_goes_into_a_file_is_no_part_of_an_error(tmp_path: Path) -> None:
+    with open(tmp_path / "out", "wb") as file, pytest.raises(tools.ToolFailed, match="exit code 3: why$"):
+        await tools.run(["sh", "-c", "echo data; echo why >&2; exit 3"], deadline=30, stdout=file)
+    assert (tmp_path / "out").read_text() == "data\n"

@@ -32,3 +32,19 @@ def test_the_pod_of_a_hook_is_found_through_its_newest_job(plane, there):
     meta = {"name": "j-1", "namespace": "mig", "labels": {"job-name": "j"}}
     plane.do("create", {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
     assert 'in pod "j-1" is waiting to start' in last_words(there, plan, row, 5)[0]
+
+
+def test_the_pod_of_an_inspection_is_beside_the_plan_also_where_the_destination_is_another_cluster(plane, there):
+    plane.provider("far", "openshift", url="https://far.example:6443")
+    plan = {
+        "metadata": {"name": "p", "namespace": "mig", "uid": "u"},
+        "spec": {"targetNamespace": "prod", "provider": {"destination": {"name": "far", "namespace": "mig"}}},
+    }
+    row = {"id": "vm-1", "error": {"step": "PreflightInspection"}}
+    elsewhere = ["Its pods run on the cluster of provider far, namespace prod: look at their logs there."]
+    assert last_words(there, plan, row, 5) == elsewhere
+    spec = {"restartPolicy": "Never", "containers": [{"name": "deep-inspection", "image": "i"}]}
+    meta = {"name": "i-1", "namespace": "mig", "labels": {"plan": "u", "vmID": "vm-1", "forklift.app": "deep-inspection"}}
+    plane.do("create", {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+    assert 'in pod "i-1" is waiting to start' in last_words(there, plan, row, 5)[0]
+    assert last_words(there, plan, {**row, "error": {"step": "DiskTransfer"}}, 5) == elsewhere
