@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from ansible_collections.vmshift.mtv.controlplane.migration import cleanup
+from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import WARM, Traits
 from ansible_collections.vmshift.mtv.controlplane.migration.phases import inspection
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError, VmRun
 from ansible_collections.vmshift.mtv.controlplane.migration.settings import Settings
@@ -16,6 +17,7 @@ from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import 
 from ansible_collections.vmshift.mtv.tests.unit.controlplane.migration.world import PLANS, TARGET, World
 
 CONNECTION = {"user": "YWRtaW4=", "password": "Z2VoZWlt", "url": "aHR0cHM6Ly92Yy9zZGs="}
+INSPECTED = Traits("vsphere", converts=True, virt_v2v_copies=False, warm=True, inspected=True)
 WARNING = {"id": "multiple-os", "category": "Warning", "label": "Several", "message": "Several."}
 CRITICAL = {"id": "not-enough-space", "category": "Critical", "label": "Full", "message": "Full."}
 
@@ -36,12 +38,16 @@ def work_in(world, spec=None, **vm):
         plan=plan,
         spec=plan["spec"],
         migration={"metadata": {"uid": "run"}},
-        source=SimpleNamespace(inspection=lambda _work: Inspection(dict(CONNECTION), "vddk:8")),
+        source=SimpleNamespace(
+            inspection=lambda _work: Inspection(dict(CONNECTION), "vddk:8"), itinerary=lambda _plan: WARM, traits=lambda _work: INSPECTED
+        ),
         target=SimpleNamespace(objects=nowhere, is_host=False),
         target_namespace=TARGET,
         settings=Settings(),
     )
-    status = {"id": "vm-1", "name": "app", "warm": {"precopies": [{"snapshot": "snapshot-1"}]}, **vm}
+    pipeline = [{"name": "PreflightInspection", "phase": "Running"}]
+    begun = {"phase": "PreflightInspection", "pipeline": pipeline}
+    status = {"id": "vm-1", "name": "app", **begun, "warm": {"precopies": [{"snapshot": "snapshot-1"}]}, **vm}
     return VmRun(run, status, {"id": "vm-1", "name": "app"})
 
 
@@ -160,6 +166,24 @@ def test_an_inspection_that_is_refused(world):
     with pytest.raises(PhaseError) as ended:
         inspection.inspect(work)
     assert ended.value.reasons == ("Deep inspection failed.", "No image.")
+
+
+def test_what_keeps_its_pod_from_being_made_is_told(world):
+    work = work_in(world)
+    inspection.inspect(work)
+    refused = {
+        "type": "PodRefused",
+        "status": "True",
+        "category": "Warn",
+        "message": "No quota.",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    world.api.update_status({**made(world), "status": {"conditions": [refused]}})
+    assert inspection.inspect(work) is False
+    assert work.step["reason"] == "No quota."
+    ends(world, "Running", pod={"namespace": PLANS, "name": "i"})
+    assert inspection.inspect(work) is False
+    assert "reason" not in work.step
 
 
 def test_an_inspection_that_was_canceled_begins_anew(world):

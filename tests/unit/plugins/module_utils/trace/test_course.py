@@ -248,14 +248,16 @@ def test_the_last_step_looks_at_the_vm_itself(status: Any, spec: Any, given: Any
 def test_on_another_cluster_the_plan_stands_for_what_is_not_seen() -> None:
     steps = (step("Initialize", "Completed"), step("DiskTransfer", "Completed", [task("d", 100)]), step("ImageConversion", "Running"))
     machine = vm("ConvertGuest", *steps, step("VirtualMachineCreation"))
-    lines = trace(machine, [thing("Conversion", "c", status={"phase": "Running"})], "vsphere", unseen=frozenset({"Pod"}))
+    inspection = thing("Conversion", "i", labels={"conversion-type": "DeepInspection"}, status={"phase": "Succeeded"})
+    asked = [inspection, thing("Conversion", "c", status={"phase": "Running"})]
+    lines = trace(machine, asked, "vsphere", unseen=frozenset({"Pod"}))
     assert {line["workflow"] for line in lines} == {"remote"}
     assert states(lines)["claim"] == states(lines)["transfer"] == "done"
     claim = next(line for line in lines if line["step"] == "claim")
     assert claim["object"] == {"kind": "Plan", "namespace": "mig", "name": "crm"}
     assert claim["evidence"] == "step DiskTransfer of the VM's pipeline: Completed; its objects cannot be read from here"
     conversion = next(line for line in lines if line["step"] == "conversion")
-    assert (conversion["state"], conversion["object"]["kind"]) == ("active", "Conversion")
+    assert (conversion["state"], conversion["object"]["kind"], conversion["object"]["name"]) == ("active", "Conversion", "c")
 
 
 def test_what_an_earlier_run_has_left_proves_nothing() -> None:
