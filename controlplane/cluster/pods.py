@@ -29,9 +29,9 @@ from ansible_collections.vmshift.mtv.controlplane.cluster.storage import SELECTE
 from ansible_collections.vmshift.mtv.controlplane.cluster.supervisor import LOG_FILE
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import now
 from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Reconciler, key_of
-from ansible_collections.vmshift.mtv.controlplane.datapath.conversion import MESSAGE_FILE, PROGRESS_FILE, RESULT_FILE
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import FILE_NAME as MOUNTS_FILE
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import Mounts
+from ansible_collections.vmshift.mtv.controlplane.datapath.pod_files import MESSAGE_FILE, PROGRESS_FILE, RESULT_FILE
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.context import Context

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import secrets
 import shutil
@@ -31,11 +30,11 @@ from ansible_collections.vmshift.mtv.controlplane.datapath.acceleration import l
 from ansible_collections.vmshift.mtv.controlplane.datapath.customization import Customization
 from ansible_collections.vmshift.mtv.controlplane.datapath.guest_input import GuestInput
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import Mounts, NotMounted
+from ansible_collections.vmshift.mtv.controlplane.datapath.pod_files import MESSAGE_FILE, PROGRESS_FILE, RESULT_FILE, write_json
 from ansible_collections.vmshift.mtv.controlplane.datapath.space import DiskFull, unless_full
 from ansible_collections.vmshift.mtv.controlplane.datapath.virt_v2v import ConversionFailed, Guest, Progress
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import SourceError
 
-PROGRESS_FILE, RESULT_FILE, MESSAGE_FILE = "progress.json", "result.json", "termination-message"
 DEADLINE_VARIABLE = "VMSHIFT_CONVERSION_DEADLINE"  # seconds
 DEFAULT_DEADLINE = 4 * 3600.0
 TERMINATED = 128 + signal.SIGTERM
@@ -242,17 +241,6 @@ def tool_environment(scratch: Path, own: Mapping[str, str]) -> dict[str, str]:
     places = {"TMPDIR": str(scratch), "VIRT_V2V_TMPDIR": str(scratch), "LC_ALL": "C.UTF-8"}
     memory = {"LIBGUESTFS_MEMSIZE": own["V2V_memSize"]} if own.get("V2V_memSize") else {}
     return {**environment, **libguestfs_environment(), **memory, **places}
-
-
-def write_json(path: Path, content: Any, *, lasting: bool = False) -> None:
-    """Readers see the old content or the new one, never a part; after a power failure, too, when it is to be `lasting`."""
-    partial = path.with_suffix(".partial")
-    with partial.open("w") as file:
-        json.dump(content, file)
-        if lasting:
-            file.flush()
-            os.fsync(file.fileno())
-    partial.replace(path)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from ansible_collections.vmshift.mtv.controlplane.datapath.conversion import MESSAGE_FILE
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import Mounts, NotMounted
+from ansible_collections.vmshift.mtv.controlplane.datapath.pod_files import MESSAGE_FILE
 
 #: What the image quay.io/konveyor/hook-runner has beside ansible-core.
 COLLECTIONS = ("kubernetes.core",)

@@ -23,8 +23,8 @@ from pathlib import Path
 from types import FrameType
 
 from ansible_collections.vmshift.mtv.controlplane.datapath import local_copy, space, vsphere_disk
-from ansible_collections.vmshift.mtv.controlplane.datapath.conversion import MESSAGE_FILE, PROGRESS_FILE, RESULT_FILE, write_json
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import Mounts, NotMounted
+from ansible_collections.vmshift.mtv.controlplane.datapath.pod_files import MESSAGE_FILE, PROGRESS_FILE, RESULT_FILE, write_json
 from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Damaged, SourceGone, Totals
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import SourceError
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.session import Endpoint

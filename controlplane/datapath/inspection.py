@@ -24,17 +24,10 @@ from typing import Any
 
 from ansible_collections.vmshift.mtv.controlplane.datapath import concerns, guest_options, tools, vsphere_guest
 from ansible_collections.vmshift.mtv.controlplane.datapath.concerns import Concern, Contents, Root
-from ansible_collections.vmshift.mtv.controlplane.datapath.conversion import (
-    MESSAGE_FILE,
-    RESULT_FILE,
-    TERMINATED,
-    say,
-    scratch_folder,
-    tool_environment,
-    write_json,
-)
+from ansible_collections.vmshift.mtv.controlplane.datapath.conversion import TERMINATED, say, scratch_folder, tool_environment
 from ansible_collections.vmshift.mtv.controlplane.datapath.datastore import Datastores, Extent
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import Mounts, NotMounted
+from ansible_collections.vmshift.mtv.controlplane.datapath.pod_files import MESSAGE_FILE, RESULT_FILE, write_json
 from ansible_collections.vmshift.mtv.controlplane.datapath.space import DiskFull, unless_full
 from ansible_collections.vmshift.mtv.controlplane.datapath.virt_v2v import ConversionFailed
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import SourceError
