@@ -82,6 +82,7 @@ SCENARIOS = (
     Scenario("start a migration", "migration", RUN, (("plan", PLAN),)),
     Scenario("wait for a migration", "migration", {**RUN, "wait": True}, (("plan", PLAN),)),
     Scenario("read migrations", "migration_info", {}, MIGRATED),
+    Scenario("trace a migration", "migration_trace", {"plan": "one"}, MIGRATED),
     Scenario("remove migrations", "migration", {**RUN, "wait": True, "state": "absent"}, MIGRATED),
     Scenario("report", "migration_report", {"json": "{files}/{ns}.json"}, MIGRATED),
 )
