@@ -11,6 +11,7 @@ fills in (also inside list items) never look like a change.
 from __future__ import annotations
 
 import base64
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -189,6 +190,29 @@ def ensure_present(
             lost = lost or (current is None and error.unclear)
             passes = error.reason in ("AlreadyExists", "Conflict") or (current is None and error.unclear)
             if attempt == _ATTEMPTS - 1 or not (passes or (error.status == 404 and current is not None)):
+                raise
+        time.sleep(_pause(attempt))
+    raise AssertionError("unreachable")
+
+
+def create_one(cluster: Cluster, body: Mapping[str, Any], *, check_mode: bool = False) -> dict[str, Any]:
+    """Create an object whose name begins with its generateName.
+
+    The rest of the name is made here, so that the object can be looked for when the answer is lost: there are never two.
+    Raises ClusterError.
+    """
+    meta = body["metadata"]
+    named = {**body, "metadata": {**meta, "name": meta["generateName"] + secrets.token_hex(3)}}
+    kind, namespace, name = body["kind"], meta["namespace"], named["metadata"]["name"]
+    for attempt in range(_ATTEMPTS):
+        try:
+            reply = cluster.request("POST", path_of(kind, namespace), query=_DRY_RUN if check_mode else None, body=named)
+            return tidy(reply, kind)
+        except ClusterError as error:
+            found = get(cluster, kind, namespace, name) if error.unclear or error.reason == "AlreadyExists" else None
+            if found is not None:
+                return found
+            if not error.unclear or attempt == _ATTEMPTS - 1:
                 raise
         time.sleep(_pause(attempt))
     raise AssertionError("unreachable")

@@ -153,7 +153,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import CONTRO
 from ansible_collections.vmshift.mtv.plugins.module_utils.hook_job import CONTAINER, HookRun, Resources, owner
 from ansible_collections.vmshift.mtv.plugins.module_utils.hook_playbook import encoded
 from ansible_collections.vmshift.mtv.plugins.module_utils.inventory_service import InventoryService
-from ansible_collections.vmshift.mtv.plugins.module_utils.resources import get, list_objects, path_of
+from ansible_collections.vmshift.mtv.plugins.module_utils.resources import create_one, ensure_absent, get, list_objects, path_of
 
 #: In the place of a Migration's uid: MTV looks for its own Jobs by that, and so never takes this one for one of them.
 DRY_RUN = "dry-run"
@@ -245,25 +245,22 @@ def work(module: AnsibleModule, cluster: Cluster) -> dict[str, Any]:
     outcome = {"changed": True, "context": config["data"]}
     settings = settings_of(cluster, params["namespace"])
     account, resources = settings.get("controller_migration_service_account") or "", resources_of(settings)
-    query = {"dryRun": "All"} if module.check_mode else None
-    made = cluster.request("POST", path_of("ConfigMap", run.namespace), query=query, body=config)
-    name = made["metadata"]["name"]
+    name = create_one(cluster, config, check_mode=module.check_mode)["metadata"]["name"]
     try:
-        job = cluster.request("POST", path_of("Job", run.namespace), query=query, body=run.job(name, account, resources))
+        job = create_one(cluster, run.job(name, account, resources), check_mode=module.check_mode)
     except ClusterError:
         if not module.check_mode:
-            cluster.request("DELETE", path_of("ConfigMap", run.namespace, name))
+            ensure_absent(cluster, "ConfigMap", run.namespace, name)
         raise
     if module.check_mode:
         return {**outcome, "job": run.name}
-    change = {"metadata": {"ownerReferences": [owner({**job, "apiVersion": "batch/v1", "kind": "Job"})]}}
+    change = {"metadata": {"ownerReferences": [owner(job)]}}
     cluster.request("PATCH", path_of("ConfigMap", run.namespace, name), body=change, content_type="application/merge-patch+json")
     try:
         return {**outcome, **follow(cluster, run.namespace, job["metadata"]["name"], params["wait_timeout"])}
     finally:
         if not params["keep"]:
-            background = {"propagationPolicy": "Background"}
-            cluster.request("DELETE", path_of("Job", run.namespace, job["metadata"]["name"]), query=background)
+            ensure_absent(cluster, "Job", run.namespace, job["metadata"]["name"])
 
 
 def follow(cluster: Cluster, namespace: str, name: str, timeout: float) -> dict[str, Any]:

@@ -87,7 +87,8 @@ SCENARIOS = (
     Scenario("report", "migration_report", {"json": "{files}/{ns}.json"}, MIGRATED),
 )
 #: Tried elsewhere: control_plane talks to the process that it has started and to nobody else; host needs ESXi hosts
-#: (tests/unit/plugins/modules/test_host_faults.py); the others speak with vCenters and with hooks, not with an API server alone.
+#: (tests/unit/plugins/modules/test_host_faults.py), hook_run hooks that end at once (test_hook_run_faults.py there); the others speak with
+#: vCenters, not with an API server.
 ELSEWHERE = {"control_plane", "host", "hook_run", "source_vm", "source_vm_info"}
 
 #: What a client may meet at any request, at a watch, at a write to an object that exists; and after the control plane has acted.
@@ -150,7 +151,7 @@ class World:
         text = (
             json.dumps(params).replace("{ns}", namespace).replace("{export}", f"{self.folder}/export").replace("{files}", str(self.folder))
         )
-        waits = {} if module.endswith(("_info", "_report")) or module == "settings" else {"wait_timeout": timeout}
+        waits = {} if module.endswith(("_info", "_report", "_trace")) or module == "settings" else {"wait_timeout": timeout}
         return run_module(module, {"kubeconfig": kubeconfig, "namespace": namespace, **waits, **json.loads(text)})
 
     def ready(self, scenario: Scenario) -> str:
