@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -122,14 +123,21 @@ def debian(plane: Plane) -> Guest:
     return _debian(plane, "lab-debian", agent=True, mac="00:50:56:8a:0a:01")
 
 
-def _debian(plane: Plane, name: str, *, agent: bool, mac: str) -> Guest:
+@pytest.fixture(scope="session")
+def start_debian(plane: Plane) -> Callable[..., Guest]:
+    """Start another full Debian guest: name, `agent`, `mac`, `annotations`."""
+    return partial(_debian, plane)
+
+
+def _debian(plane: Plane, name: str, *, agent: bool, mac: str, annotations: dict[str, str] | None = None) -> Guest:
     if os.geteuid() != 0:
         pytest.skip("the full Debian guest is built by mmdebstrap, which needs root")
     assert plane.state
     disk = booted.debian_guest(agent=agent)
     with contextlib.suppress(client.ApiException):
         client.CoreV1Api(config.new_client_from_config(str(plane.kubeconfig))).create_namespace({"metadata": {"name": "lab-guests"}})
-    make_guest(plane.kubeconfig, plane.state.volume, disk.copied_to, "lab-guests", name, size=disk.disk.stat().st_size, mac=mac)
+    more = {"size": disk.disk.stat().st_size, "mac": mac, "annotations": annotations or {}}
+    make_guest(plane.kubeconfig, plane.state.volume, disk.copied_to, "lab-guests", name, **more)
     guest = Guest(plane.kubeconfig, "lab-guests", name, disk.key)
     guest.await_console("LAB-GUEST-UP")
     return guest
