@@ -109,7 +109,7 @@ class Tokens:
 
 def _kept(path: Path) -> str:
     if not path.exists():
-        write_private(path, secrets.token_urlsafe(32).encode())
+        write_private(path, secrets.token_hex(32).encode())
     return path.read_text()
 
 

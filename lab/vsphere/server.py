@@ -60,7 +60,7 @@ class VSphere:
         """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         ca, certificate, key = write_certificates(folder)
-        password = secrets.token_urlsafe(12)
+        password = secrets.token_hex(12)
         command: list[str] = [str(program or vcenter_program()), "-l", "127.0.0.1:0", f"-tlscert={certificate}", f"-tlskey={key}"]
         options = {name: size for name, size in {**SIZES, **sizes}.items() if not esxi or name in ("ds", "vm")}
         command += [f"-{name}={size}" for name, size in options.items()]
