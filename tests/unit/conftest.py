@@ -17,7 +17,17 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 @pytest.fixture(scope="session")
 def vsphere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The lab's vCenter with the lab's machines, which are shared: each test takes one of its own."""
+    """The lab's vCenter with the lab's machines, which are shared: a test may leave no trace on one, nor write to its disks."""
+    yield from vcenter(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def own_vsphere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A vCenter for one file of tests, which may write to the disks of its machines."""
+    yield from vcenter(tmp_path_factory)
+
+
+def vcenter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     pytest.importorskip("pyVmomi")
     from ansible_collections.vmshift.mtv.lab.commands import LabError
     from ansible_collections.vmshift.mtv.lab.vsphere.binary import vcenter_program

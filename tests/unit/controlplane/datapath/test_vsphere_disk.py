@@ -27,9 +27,9 @@ def impatient(monkeypatch):
 
 
 @pytest.fixture
-def lab(vsphere):
-    yield vsphere
-    vsphere.faults()
+def lab(own_vsphere):
+    yield own_vsphere
+    own_vsphere.faults()
 
 
 @pytest.fixture

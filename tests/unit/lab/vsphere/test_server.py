@@ -25,6 +25,12 @@ vim = pytest.importorskip("pyVmomi").vim
 BLOCK = 64 << 10
 
 
+@pytest.fixture
+def vsphere(own_vsphere: VSphere) -> VSphere:
+    """Its disks are written to."""
+    return own_vsphere
+
+
 def fetch(lab: VSphere, url: str, headers: dict[str, str] | None = None) -> bytes:
     login = b64encode(f"{lab.user}:{lab.password}".encode()).decode()
     request = urllib.request.Request(url, headers={"Authorization": f"Basic {login}"} if headers is None else headers)

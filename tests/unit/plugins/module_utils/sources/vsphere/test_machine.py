@@ -16,6 +16,12 @@ BLOCK = 64 << 10
 
 
 @pytest.fixture
+def vsphere(own_vsphere: VSphere) -> VSphere:
+    """Its disks are written to."""
+    return own_vsphere
+
+
+@pytest.fixture
 def session(vsphere: VSphere) -> Iterator[Session]:
     with vsphere.session() as session:
         yield session
