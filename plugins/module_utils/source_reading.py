@@ -33,6 +33,17 @@ SOURCE: dict[str, Any] = {
 TRUST = [("ca_cert", "ca_cert_file", "thumbprint")]
 
 
+def run_module(module: Any, work: Callable[[Any], Object]) -> None:
+    """End a module that speaks with a source: with what `work` returns, or with the sentence of the TalkError it raises."""
+    if module.params["insecure_skip_verify"]:
+        module.warn("The certificate of the source is not verified (insecure_skip_verify).")
+    try:
+        result = work(module)
+    except TalkError as error:
+        module.fail_json(msg=str(error), **error.details)
+    module.exit_json(**result)
+
+
 def endpoint(params: Mapping[str, Any]) -> Endpoint:
     """The vCenter or ESXi host of the SOURCE options. Raises TalkError for what is missing."""
     missing = [option for option in ("user", "password") if not params[option]]

@@ -135,7 +135,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.chosen_vms import requ
 from ansible_collections.vmshift.mtv.plugins.module_utils.errors import TalkError
 from ansible_collections.vmshift.mtv.plugins.module_utils.placement import Placement
 from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import words_only
-from ansible_collections.vmshift.mtv.plugins.module_utils.source_reading import SOURCE, TRUST, endpoint, read
+from ansible_collections.vmshift.mtv.plugins.module_utils.source_reading import SOURCE, TRUST, endpoint, read, run_module
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import SourceError
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.machine import PRECOPY_NAME, Machine, Snapshot
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.session import connect
@@ -242,13 +242,7 @@ def main() -> None:
         mutually_exclusive=TRUST,
         supports_check_mode=True,
     )
-    if module.params["insecure_skip_verify"]:
-        module.warn("The certificate of the source is not verified (insecure_skip_verify).")
-    try:
-        result = work(module)
-    except TalkError as error:
-        module.fail_json(msg=str(error), **error.details)
-    module.exit_json(**result)
+    run_module(module, work)
 
 
 if __name__ == "__main__":
