@@ -197,16 +197,15 @@ class Launcher:
         """Set what cannot be said on a command line, and let the guest begin."""
         assert self._monitor
         interfaces = (self._domain.get("devices") or {}).get("interfaces") or ()
-        ssh = await self._forward_ssh() if interfaces else None
+        self._report.update(ssh=await self._forward_ssh() if interfaces else None)  # before it runs: whoever sees it run finds the way in
         for number, interface in enumerate(interfaces):
             if interface.get("state") == "down":
                 await self._monitor.run("set_link", name=f"nic{number}", up=False)
         if self._instance["spec"].get("startStrategy") == "Paused":
-            self._report.update(state=report.PAUSED, ssh=ssh)
+            self._report.update(state=report.PAUSED)
             return
         await self._monitor.run("cont")
-        self._report.update(state=report.RUNNING, ssh=ssh)
-        log.info("the guest runs; its port 22 is at %s", ssh)
+        self._report.update(state=report.RUNNING)
 
     async def _forward_ssh(self) -> str:
         """The address on this machine that leads to the guest's port 22."""
@@ -218,6 +217,7 @@ class Launcher:
                 port = probe.getsockname()[1]
             refusal = await self._monitor.human(f"hostfwd_add net0 tcp:127.0.0.1:{port}-:22")
             if not refusal:
+                log.info("the guest's port 22 is at 127.0.0.1:%s", port)
                 return f"127.0.0.1:{port}"
         raise Failed(f"no port of this machine could be forwarded to the guest: {refusal}")
 
