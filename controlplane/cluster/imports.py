@@ -5,7 +5,7 @@ As in CDI, annotations of the claim tell which checkpoint it is at and which are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.vmshift.mtv.controlplane.cluster.images import IMPORTER_IMAGE
@@ -13,7 +13,7 @@ from ansible_collections.vmshift.mtv.controlplane.cluster.images import IMPORTER
 Object = dict[str, Any]
 
 #: DataVolumes of these sources are filled by a pod.
-SOURCES = ("vddk", "pvc")
+SOURCES = ("vddk", "pvc", "http")
 
 _CDI = "cdi.kubevirt.io/storage."
 IMPORT_POD = f"{_CDI}import.importPodName"
@@ -29,6 +29,9 @@ CONTAINER, VOLUME = "importer", "cdi-data-vol"
 MOUNT_PATH, DEVICE_PATH = "/data", "/dev/cdi-block-volume"
 #: What is cloned, beside them.
 ORIGINAL, ORIGINAL_PATH, ORIGINAL_DEVICE = "cdi-clone-source-vol", "/source", "/dev/cdi-clone-source"
+#: What a download needs: certificates that vouch for the server, and headers that nobody else may see.
+CERTIFICATES, CERTIFICATES_PATH = "cdi-cert-vol", "/certs"
+HEADERS, HEADERS_PATH = "cdi-secret-extra-headers-vol-{}", "/extraheaders"
 
 Checkpoint = Mapping[str, str]
 #: Of a copy in one stage.
@@ -115,6 +118,9 @@ def pod(volume: Object, claim: Object, checkpoint: Checkpoint, original: Object 
     if original is not None:
         places.append(_place(original, ORIGINAL, ORIGINAL_PATH, ORIGINAL_DEVICE))
         claims.append({"name": ORIGINAL, "persistentVolumeClaim": {"claimName": original["metadata"]["name"], "readOnly": True}})
+    for volume_of_more, path in _of_download(volume["spec"]["source"].get("http") or {}):
+        places.append(("volumeMounts", {"name": volume_of_more["name"], "mountPath": path}))
+        claims.append(volume_of_more)
     place = {key: [use for found, use in places if found == key] for key in dict.fromkeys(found for found, _use in places)}
     container: Object = {
         "name": CONTAINER,
@@ -157,9 +163,19 @@ def _place(claim: Object, name: str, path: str, device: str) -> tuple[str, Objec
     return "volumeMounts", {"name": name, "mountPath": path}
 
 
+def _of_download(source: Object) -> Iterator[tuple[Object, str]]:
+    """Volumes of a pod that downloads, and where each is mounted."""
+    if source.get("certConfigMap"):
+        yield {"name": CERTIFICATES, "configMap": {"name": source["certConfigMap"]}}, CERTIFICATES_PATH
+    for number, secret in enumerate(source.get("secretExtraHeaders") or ()):
+        yield {"name": HEADERS.format(number), "secret": {"secretName": secret}}, f"{HEADERS_PATH}/{number}"
+
+
 def _environment(volume: Object, claim: Object, checkpoint: Checkpoint) -> list[Object]:
     if "pvc" in volume["spec"]["source"]:
         return [{"name": "IMPORTER_SOURCE", "value": "pvc"}, {"name": "OWNER_UID", "value": claim["metadata"]["uid"]}]
+    if "http" in volume["spec"]["source"]:
+        return _download(volume["spec"]["source"]["http"], claim)
     source = volume["spec"]["source"]["vddk"]
     secret = source.get("secretRef", "")
     given = {
@@ -174,13 +190,31 @@ def _environment(volume: Object, claim: Object, checkpoint: Checkpoint) -> list[
         "IMPORTER_FINAL_CHECKPOINT": str(is_final(volume, checkpoint)).lower() if checkpoint["current"] else "",
         "OWNER_UID": claim["metadata"]["uid"],
     }
-    secrets = (
-        ("IMPORTER_ACCESS_KEY_ID", "accessKeyId", False),
-        ("IMPORTER_SECRET_KEY", "secretKey", False),
-        ("IMPORTER_CA", "cacert", True),  # of ours: Forklift puts the CA there, and CDI does not ask for it
-    )
-    variables: list[Object] = [{"name": name, "value": value} for name, value in given.items()]
-    for name, key, optional in secrets:
-        reference = {"name": secret, "key": key, **({"optional": True} if optional else {})}
-        variables.append({"name": name, "valueFrom": {"secretKeyRef": reference}})
-    return variables
+    # The CA is of ours: Forklift puts it there, and CDI does not ask for it.
+    return [*_given(given), *_login(secret), _from_secret("IMPORTER_CA", secret, "cacert", optional=True)]
+
+
+def _download(source: Object, claim: Object) -> list[Object]:
+    given = {
+        "IMPORTER_SOURCE": "http",
+        "IMPORTER_ENDPOINT": source["url"],
+        "IMPORTER_CONTENTTYPE": "kubevirt",
+        "IMPORTER_IMAGE_SIZE": claim["spec"]["resources"]["requests"]["storage"],
+        "IMPORTER_CERT_DIR": CERTIFICATES_PATH if source.get("certConfigMap") else "",
+        "IMPORTER_CHECKSUM": source.get("checksum", ""),
+        "OWNER_UID": claim["metadata"]["uid"],
+        **{f"IMPORTER_EXTRA_HEADER_{number}": line for number, line in enumerate(source.get("extraHeaders") or ())},
+    }
+    return [*_given(given), *(_login(source["secretRef"]) if source.get("secretRef") else ())]
+
+
+def _given(values: Mapping[str, str]) -> list[Object]:
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def _login(secret: str) -> list[Object]:
+    return [_from_secret("IMPORTER_ACCESS_KEY_ID", secret, "accessKeyId"), _from_secret("IMPORTER_SECRET_KEY", secret, "secretKey")]
+
+
+def _from_secret(name: str, secret: str, key: str, *, optional: bool = False) -> Object:
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, **({"optional": True} if optional else {})}}}

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
 import re
 import ssl
 import threading
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+from collections.abc import Mapping
 
-from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import SourceGone
+from ansible_collections.vmshift.mtv.controlplane.datapath.ranges import Extent, RangeReader
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import DATA, SourceError
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.session import Endpoint, Session, connect
 
-TIMEOUT = 60.0  # seconds without a byte
 _LARGEST_DESCRIPTOR = 64 << 10
 _EXTENT = re.compile(r'^RW\s+(\d+)\s+(\w+)(?:\s+"([^"]+)")?', re.MULTILINE)
 _FLAT = ("FLAT", "VMFS")
-_TOTAL = re.compile(r"bytes \d+-\d+/(\d+)")
-
-
-@dataclass(frozen=True)
-class Extent:
-    """The file that holds all bytes of a disk. `stamp`: what the server says of its version, "" for nothing."""
-
-    url: str
-    size: int
-    stamp: str
 
 
 class Datastores:
@@ -54,20 +41,14 @@ class Datastores:
 
     def look(self, url: str) -> Extent:
         """A file as it is now. Raises SourceGone, SourceError."""
-        reader = RangeReader(self, url)
+        reader = DatastoreReader(self, url)
         try:
-            answer = reader.ask(0, 1)
-            answer.read()
-            match = _TOTAL.fullmatch(answer.headers.get("Content-Range", ""))
-            if not match:
-                raise SourceError(f"{url} does not tell its size", DATA)
-            stamp = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
-            return Extent(url, int(match[1]), stamp)
+            return reader.look()
         finally:
             reader.close()
 
     def _text(self, url: str) -> str:
-        reader = RangeReader(self, url)
+        reader = DatastoreReader(self, url)
         try:
             return reader.ask(0, _LARGEST_DESCRIPTOR).read(_LARGEST_DESCRIPTOR).decode("utf-8", "replace")
         finally:
@@ -91,63 +72,16 @@ class Datastores:
         self._session.close()
 
 
-class RangeReader:
-    """One connection to one file."""
+class DatastoreReader(RangeReader):
+    """One connection to one file of a datastore."""
 
     def __init__(self, datastores: Datastores, url: str) -> None:
+        super().__init__(url, datastores.tls)
         self._datastores = datastores
-        self._url = urlsplit(url)
-        self._connection: http.client.HTTPSConnection | None = None
 
-    def read(self, offset: int, buffer: memoryview) -> None:
-        """Fill `buffer` from `offset`. Raises SourceGone; SourceError for what trying again does not help against."""
-        answer = self.ask(offset, len(buffer))
-        try:
-            filled = 0
-            while filled < len(buffer):
-                count = answer.readinto(buffer[filled:])
-                if not count:
-                    raise SourceGone(f"{self._name} broke off at byte {offset + filled}")
-                filled += count
-            answer.read()  # nothing; the connection can be used again
-        except (OSError, http.client.HTTPException) as error:
-            raise SourceGone(f"{self._name} broke off: {_reason(error)}") from error
+    def headers(self) -> Mapping[str, str]:
+        return {"Cookie": self._datastores.cookie}
 
-    def ask(self, offset: int, length: int, *, again: bool = True) -> http.client.HTTPResponse:
-        """The answer to a request for a range, with that range or, where the file is shorter, its rest."""
-        cookie = self._datastores.cookie
-        target = f"{self._url.path}?{self._url.query}"
-        headers = {"Cookie": cookie, "Range": f"bytes={offset}-{offset + length - 1}", "Accept-Encoding": "identity"}
-        if self._connection is None:
-            host = self._url.hostname or ""
-            self._connection = http.client.HTTPSConnection(host, self._url.port, timeout=TIMEOUT, context=self._datastores.tls)
-        try:
-            self._connection.request("GET", target, headers=headers)
-            answer = self._connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            self.close()
-            raise SourceGone(f"{self._name} cannot be read: {_reason(error)}") from error
-        if answer.status == 206:
-            return answer
-        self.close()
-        if answer.status == 401 and again:
-            self._datastores.log_in_again(cookie)
-            return self.ask(offset, length, again=False)
-        told = f"{self._name} cannot be read: the server answers {answer.status} {answer.reason} to a request for a part of it"
-        if answer.status < 500:
-            raise SourceError(told, DATA)
-        raise SourceGone(told)
-
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    @property
-    def _name(self) -> str:
-        return f"https://{self._url.netloc}{self._url.path}"
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(getattr(error, "strerror", None) or error).split())
-    return text or type(error).__name__
+    def log_in_again(self, refused: Mapping[str, str]) -> bool:
+        self._datastores.log_in_again(refused["Cookie"])
+        return True

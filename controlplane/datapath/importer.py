@@ -13,6 +13,7 @@ Exit code 0 means that the volume holds what was asked for, checked and on stabl
 
 from __future__ import annotations
 
+import base64
 import errno
 import os
 import signal
@@ -22,7 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-from ansible_collections.vmshift.mtv.controlplane.datapath import local_copy, space, vsphere_disk
+from ansible_collections.vmshift.mtv.controlplane.datapath import http_disk, local_copy, space, vsphere_disk
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import Mounts, NotMounted
 from ansible_collections.vmshift.mtv.controlplane.datapath.pod_files import MESSAGE_FILE, PROGRESS_FILE, RESULT_FILE, write_json
 from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Damaged, SourceGone, Totals
@@ -31,7 +32,9 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.sessio
 
 VOLUME, DEVICE = "/data/disk.img", "/dev/cdi-block-volume"
 ORIGINAL, ORIGINAL_DEVICE = "/source/disk.img", "/dev/cdi-clone-source"
-VDDK, CLONE = "vddk", "pvc"
+VDDK, CLONE, HTTP = "vddk", "pvc", "http"
+#: Of a source of type http: certificates that vouch for the server; headers of its requests, one in each file of each folder.
+CERTIFICATES, HEADERS = "/certs", "/extraheaders"
 TELL_EVERY = 0.5  # seconds
 _SECRETS = ("IMPORTER_ACCESS_KEY_ID", "IMPORTER_SECRET_KEY")
 
@@ -44,6 +47,8 @@ def main() -> int:
         volume = _place(mounts, VOLUME, DEVICE)
         if os.environ.get("IMPORTER_SOURCE") == CLONE:
             return _clone(_place(mounts, ORIGINAL, ORIGINAL_DEVICE), volume, folder)
+        if os.environ.get("IMPORTER_SOURCE") == HTTP:
+            return _download(http_request(os.environ, mounts), volume, folder)
         copied = vsphere_disk.copy(request(os.environ), volume, folder, Teller(folder), say)
     except (vsphere_disk.Unreadable, SourceGone, Damaged, NotMounted, local_copy.TooLarge) as error:
         return _fail(folder, str(error))
@@ -53,10 +58,17 @@ def main() -> int:
         if error.errno == errno.ENOSPC:
             return _fail(folder, space.lack(volume.parent, [volume]))
         return _fail(folder, f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
-    totals = copied.totals
-    write_json(folder / RESULT_FILE, {"wanted": totals.wanted, "read": totals.read, "kept": totals.kept, "full": copied.full}, lasting=True)
+    return _complete(folder, copied.totals, copied.full)
+
+
+def _complete(folder: Path, totals: Totals, full: str = "") -> int:
+    write_json(folder / RESULT_FILE, {"wanted": totals.wanted, "read": totals.read, "kept": totals.kept, "full": full}, lasting=True)
     say(f"Import Complete: {totals.read} bytes read, {totals.kept} kept of an earlier attempt; all compared with their sums")
     return 0
+
+
+def _download(request: http_disk.Request, volume: Path, folder: Path) -> int:
+    return _complete(folder, http_disk.copy(request, volume, folder, Teller(folder), say))
 
 
 def _clone(original: Path, volume: Path, folder: Path) -> int:
@@ -70,7 +82,9 @@ def request(environment: Mapping[str, str]) -> vsphere_disk.Request:
     """What the pod's environment asks for. Raises Unreadable."""
     source = environment.get("IMPORTER_SOURCE", "")
     if source != VDDK:
-        raise vsphere_disk.Unreadable(f"volumes cannot be filled from a source of type {source!r} here; {VDDK!r} and {CLONE!r} can")
+        raise vsphere_disk.Unreadable(
+            f"volumes cannot be filled from a source of type {source!r} here; {VDDK!r}, {CLONE!r} and {HTTP!r} can"
+        )
     missing = [name for name in ("IMPORTER_ENDPOINT", "IMPORTER_UUID", "IMPORTER_BACKING_FILE", *_SECRETS) if not environment.get(name)]
     if missing:
         raise vsphere_disk.Unreadable(f"the environment of the pod lacks {', '.join(missing)}")
@@ -85,6 +99,33 @@ def request(environment: Mapping[str, str]) -> vsphere_disk.Request:
         environment.get("IMPORTER_CURRENT_CHECKPOINT", ""),
         environment.get("IMPORTER_PREVIOUS_CHECKPOINT", ""),
     )
+
+
+def http_request(environment: Mapping[str, str], mounts: Mounts) -> http_disk.Request:
+    """What the pod's environment and its volumes ask for. Raises Unreadable."""
+    url = environment.get("IMPORTER_ENDPOINT", "")
+    if not url.startswith(("https://", "http://")):
+        raise vsphere_disk.Unreadable(f"the url {url!r} of the DataVolume is none; it must be https://… or http://…")
+    headers: dict[str, str] = {}
+    number = 0
+    while (line := environment.get(f"IMPORTER_EXTRA_HEADER_{number}")) is not None:
+        headers.update([_header(line)])
+        number += 1
+    for path in mounts.files(HEADERS):
+        headers.update([_header(path.read_text())])
+    user = environment.get("IMPORTER_ACCESS_KEY_ID", "")
+    if user:
+        pair = f"{user}:{environment.get('IMPORTER_SECRET_KEY', '')}".encode()
+        headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+    authority = "\n".join(path.read_text() for path in mounts.files(CERTIFICATES))
+    return http_disk.Request(url, headers, authority, environment.get("IMPORTER_CHECKSUM", ""))
+
+
+def _header(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    if not colon or not name.strip():
+        raise vsphere_disk.Unreadable("an extra header of the DataVolume is not NAME: VALUE")
+    return name.strip(), value.strip()
 
 
 class Teller:

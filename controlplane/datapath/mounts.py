@@ -67,6 +67,12 @@ class Mounts:
             raise NotMounted(f"{path} is not in the volume at {mount.path}, which holds {DISK_IMAGE} and nothing else")
         raise NotMounted(f"{path} is in no volume of this pod (mounted: {', '.join(sorted(m.path for m in self._mounts)) or 'nothing'})")
 
+    def files(self, path: str) -> list[Path]:
+        """What Secrets and ConfigMaps hold that are mounted at `path` or below it."""
+        below = [mount for mount in self._mounts if mount.path == path or mount.path.startswith(f"{path}/")]
+        folders = [Path(mount.source) for mount in below if mount.kind in ("Secret", "ConfigMap")]
+        return sorted(file for folder in folders for file in folder.iterdir() if file.is_file())
+
     def disks(self) -> list[Path]:
         """The files behind /mnt/disks/disk<i> and /dev/block<i> in the order of their numbers."""
         numbered = [(int(match[1]), Path(mount.source)) for mount in self._mounts if (match := _DISK_NUMBER.match(mount.path))]

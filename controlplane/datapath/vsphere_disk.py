@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.vmshift.mtv.controlplane.datapath import transfer
-from ansible_collections.vmshift.mtv.controlplane.datapath.datastore import Datastores, Extent, RangeReader
+from ansible_collections.vmshift.mtv.controlplane.datapath.datastore import DatastoreReader, Datastores, Extent
 from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Journal, Totals, Transfer
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import DATA, SourceError
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.machine import Disk, Machine
@@ -73,7 +73,7 @@ def copy(request: Request, volume: Path, folder: Path, tell: Callable[[Totals], 
             _empty(volume)
         journal.begin()
         try:
-            totals = Transfer(lambda: RangeReader(datastores, extent.url), volume, journal, tell).copy(wanted)
+            totals = Transfer(lambda: DatastoreReader(datastores, extent.url), volume, journal, tell).copy(wanted)
         finally:
             journal.close()
         _check_stamp(datastores.look(extent.url), extent)

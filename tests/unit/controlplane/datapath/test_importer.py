@@ -44,8 +44,8 @@ class TestRequest:
     def test_what_is_missing_is_named(self):
         with pytest.raises(Unreadable, match="lacks IMPORTER_UUID, IMPORTER_SECRET_KEY"):
             importer.request({**GIVEN, "IMPORTER_UUID": "", "IMPORTER_SECRET_KEY": ""})
-        with pytest.raises(Unreadable, match="source of type 'http'"):
-            importer.request({**GIVEN, "IMPORTER_SOURCE": "http"})
+        with pytest.raises(Unreadable, match="source of type 'gcs'"):
+            importer.request({**GIVEN, "IMPORTER_SOURCE": "gcs"})
 
 
 class Program:
