@@ -35,7 +35,7 @@ demo-stop: ## end the demo's control plane and remove what it migrated
 
 .PHONY: setup
 setup: ## system packages, virtual environment and tools for tests
-	@sh lab/setup.sh requirements.txt tests/requirements.txt
+	@sh lab/setup.sh requirements.txt requirements-ovirt.txt tests/requirements.txt
 
 .PHONY: test
 test: setup ## every check and test

@@ -29,6 +29,10 @@ def main() -> int:
     vsphere.add_argument("--user", default="")
     vsphere.add_argument("--ca", type=Path, help="file of the CA of the real vCenter")
     vsphere.add_argument("--stop", action="store_true", help="end the one that was started in the folder")
+    ovirt = commands.add_parser("ovirt", help="start an oVirt engine with VMs, working in a folder, and print its facts as JSON")
+    ovirt.add_argument("folder", type=Path)
+    ovirt.add_argument("--all", action="store_true", help="make all kinds of VMs, not only one with a guest that boots")
+    ovirt.add_argument("--stop", action="store_true", help="end the one that was started in the folder")
     start = commands.add_parser("boot", help="boot a raw disk image and print the line with which its guest reports")
     start.add_argument("image", type=Path)
     start.add_argument("--hardware", choices=sorted(boot.DEVICES), default="virtio")
@@ -40,6 +44,8 @@ def main() -> int:
             print(json.dumps(asdict(guests.guest_ova(options.folder, options.guest, options.name)), indent=2))
         elif options.command == "vsphere":
             run_vsphere(options)
+        elif options.command == "ovirt":
+            run_ovirt(options)
         else:
             print(boot.boot(options.image, options.hardware, timeout=options.timeout, memory=options.memory))
     except (LabError, SourceError) as error:
@@ -62,6 +68,16 @@ def run_vsphere(options: argparse.Namespace) -> None:
     else:
         lab = VSphere.start(folder, MACHINES if options.all else ONE, program=options.program)
     print(json.dumps(lab.facts(), indent=2))
+
+
+def run_ovirt(options: argparse.Namespace) -> None:
+    from ansible_collections.vmshift.mtv.lab.ovirt.server import OVirt
+
+    folder = options.folder.resolve()
+    if options.stop:
+        OVirt.attach(folder).stop()
+        return
+    print(json.dumps(OVirt.start(folder, one=not options.all).facts(), indent=2))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -18,7 +19,12 @@ from ansible_collections.vmshift.mtv.lab.disk import MIB
 DATA_DISK_SIZE = 64 * MIB
 DATA_DISK_CONTENT = 3 * MIB  # the rest is a hole, so that sparseness is part of the test
 
-BUILDERS: dict[str, Callable[..., str]] = {"tiny": tiny.build, "debian": debian.build}
+#: "virtio" is the tiny guest with the drivers that a conversion would give it: what runs on KVM already.
+BUILDERS: dict[str, Callable[..., str]] = {
+    "tiny": tiny.build,
+    "virtio": functools.partial(tiny.build, hardware="virtio"),
+    "debian": debian.build,
+}
 
 
 @dataclass(frozen=True)

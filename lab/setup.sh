@@ -49,15 +49,24 @@ esac
 
 wanted=$(cat "$@" | sha256sum | cut -d' ' -f1)
 stamp=.venv/installed-$wanted
-if [ ! -e "$stamp" ]; then
+if [ ! -x .venv/bin/bindep ]; then
   python=$(find_python)
   if [ ! -x .venv/bin/python ]; then
     say "making the virtual environment .venv with $python"
     "$python" -c 'import ensurepip, venv' 2> /dev/null || install_packages python3-venv python3-pip
     "$python" -m venv .venv
   fi
-  say "installing Python packages ($*)"
   [ -x .venv/bin/uv ] || .venv/bin/python -m pip install -q --disable-pip-version-check uv
+  .venv/bin/uv pip install -q --python .venv/bin/python bindep
+fi
+
+# System packages come first: some Python packages are compiled with them.
+missing=$(.venv/bin/bindep -b -f bindep.txt "$profile" || true)
+# shellcheck disable=SC2086 # a list of package names
+install_packages $missing
+
+if [ ! -e "$stamp" ]; then
+  say "installing Python packages ($*)"
   for file in "$@"; do
     set -- "$@" -r "$file"
     shift
@@ -65,10 +74,6 @@ if [ ! -e "$stamp" ]; then
   .venv/bin/uv pip install -q --python .venv/bin/python "$@"
   touch "$stamp"
 fi
-
-missing=$(.venv/bin/bindep -b -f bindep.txt "$profile" || true)
-# shellcheck disable=SC2086 # a list of package names
-install_packages $missing
 
 # Ubuntu keeps kernels for root's eyes; libguestfs and the lab read them as whoever runs them.
 for kernel in /boot/vmlinuz-*; do

@@ -16,10 +16,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.vmshift.mtv.lab.certificates import write_certificates
 from ansible_collections.vmshift.mtv.lab.commands import LabError
+from ansible_collections.vmshift.mtv.lab.processes import is_ours
 from ansible_collections.vmshift.mtv.lab.vsphere import seed
 from ansible_collections.vmshift.mtv.lab.vsphere.binary import vcenter_program
-from ansible_collections.vmshift.mtv.lab.vsphere.certificate import write_certificates
 from ansible_collections.vmshift.mtv.lab.vsphere.machines import ONE, Machine
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.session import Endpoint, Session, connect, server_thumbprint
 
@@ -59,7 +60,7 @@ class VSphere:
         `sizes`: how many of what the simulator makes itself (dc, cluster, host, ds, pg, vm).
         """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        ca, certificate, key = write_certificates(folder)
+        ca, certificate, key = write_certificates(folder, "lab vCenter")
         password = secrets.token_hex(12)
         command: list[str] = [str(program or vcenter_program()), "-l", "127.0.0.1:0", f"-tlscert={certificate}", f"-tlskey={key}"]
         options = {name: size for name, size in {**SIZES, **sizes}.items() if not esxi or name in ("ds", "vm")}
@@ -210,14 +211,3 @@ def launch(command: list[str], folder: Path, password: str) -> tuple[str, subpro
 def without_login(url: str) -> str:
     scheme, _unused, rest = url.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}"
-
-
-def is_ours(pid: int, folder: Path) -> bool:
-    """The process still runs, and is the one that was started for the folder: its number may have gone to another since."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        with open(f"/proc/{pid}/stat") as stat:
-            gone = stat.read().rpartition(") ")[2].startswith("Z")
-    except OSError:
-        return False
-    return str(folder).encode() in command and not gone

@@ -22,7 +22,7 @@ from module_runs import run_module
 
 from ansible_collections.vmshift.mtv.controlplane import lifetime
 from ansible_collections.vmshift.mtv.controlplane.state import State
-from ansible_collections.vmshift.mtv.lab.vsphere.certificate import write_certificates
+from ansible_collections.vmshift.mtv.lab.certificates import write_certificates
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import connect
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import ensure_present, list_objects
 
@@ -248,7 +248,7 @@ class World:
         self.state, self.folder = state, folder
         self.cluster = connect({"kubeconfig": str(state.kubeconfig)})
         server = lifetime.read_endpoints(state)["server"]
-        write_certificates(folder)
+        write_certificates(folder, "lab vCenter")
         (folder / "garbage").write_text("users: [{name: u\n")
         self.known = {
             "garbage": str(folder / "garbage"),

@@ -41,3 +41,25 @@ def vcenter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     lab = VSphere.start(tmp_path_factory.mktemp("vsphere"), MACHINES, while_process=os.getpid())
     yield lab
     lab.stop()
+
+
+@pytest.fixture(scope="session")
+def ovirt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The lab's oVirt engine with the lab's machines, which are shared: a test may leave no trace on one, nor write to its disks."""
+    yield from engine(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def own_ovirt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """An oVirt engine for one file of tests, which may change its machines."""
+    yield from engine(tmp_path_factory)
+
+
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    pytest.importorskip("ovirtsdk4")
+    pytest.importorskip("ovirt_imageio")
+    from ansible_collections.vmshift.mtv.lab.ovirt.server import OVirt
+
+    lab = OVirt.start(tmp_path_factory.mktemp("ovirt"), while_process=os.getpid())
+    yield lab
+    lab.stop()

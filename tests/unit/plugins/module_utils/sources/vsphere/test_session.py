@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.vmshift.mtv.lab.vsphere.certificate import write_certificates
+from ansible_collections.vmshift.mtv.lab.certificates import write_certificates
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import AUTH, CONNECTION, DATA, SourceError
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere import properties, reader, session, tags
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.assembly import Assembly
@@ -34,7 +34,7 @@ def server(tmp_path: Path) -> Iterator[Callable[[Answer], Endpoint]]:
     running = []
 
     def serve(answer: Answer) -> Endpoint:
-        ca, certificate, key = write_certificates(tmp_path)
+        ca, certificate, key = write_certificates(tmp_path, "lab vCenter")
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"

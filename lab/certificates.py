@@ -1,4 +1,4 @@
-"""A certificate authority and a server certificate for the simulator: its built-in one is too weak for clients that verify."""
+"""A certificate authority and a server certificate for a simulated server: what simulators bring is too weak for clients that verify."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 
-def write_certificates(folder: Path) -> tuple[Path, Path, Path]:
-    """Write ca.crt, server.crt and server.key, and return their paths."""
+def write_certificates(folder: Path, server_name: str) -> tuple[Path, Path, Path]:
+    """Write ca.crt, server.crt (of localhost) and server.key, and return their paths. `server_name`: "lab vCenter"."""
     ca_key, server_key = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _unused in range(2))
-    authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "lab vCenter CA")])
-    server = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "lab vCenter")])
+    authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{server_name} CA")])
+    server = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, server_name)])
     key_usage = x509.KeyUsage(True, False, True, False, False, True, True, False, False)
     ca = _begun(authority, authority, ca_key).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     ca = ca.add_extension(key_usage, critical=True)
