@@ -11,7 +11,15 @@ RBAC = "rbac.authorization.k8s.io"
 READ = ["get", "list", "watch"]
 WRITE = ["create", "update", "patch", "delete", "deletecollection"]
 #: What the aggregated roles of a cluster with MTV, CDI and KubeVirt speak about. Secrets are nothing for those who only look.
-GROUPS = ["forklift.konveyor.io", "kubevirt.io", "subresources.kubevirt.io", "cdi.kubevirt.io", "k8s.cni.cncf.io", "batch"]
+GROUPS = [
+    "forklift.konveyor.io",
+    "kubevirt.io",
+    "subresources.kubevirt.io",
+    "export.kubevirt.io",
+    "cdi.kubevirt.io",
+    "k8s.cni.cncf.io",
+    "batch",
+]
 CORE = ["configmaps", "endpoints", "events", "persistentvolumeclaims", "pods", "pods/log", "pods/status", "serviceaccounts", "services"]
 INVENTORY = "forklift-inventory"
 

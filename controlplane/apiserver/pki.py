@@ -55,11 +55,17 @@ def ensure_pki(state: State) -> Pki:
         write_private(pki.ca_cert_path, ca_cert.public_bytes(serialization.Encoding.PEM))
         pki.server_cert_path.unlink(missing_ok=True)
     if not _usable(pki):
-        ca_key = serialization.load_pem_private_key(ca_key_path.read_bytes(), None)  # type: ignore[assignment]
-        key, cert = _server(ca_key, x509.load_pem_x509_certificate(pki.ca_cert_path.read_bytes()))
-        write_private(pki.server_key_path, _pem(key))
-        write_private(pki.server_cert_path, cert.public_bytes(serialization.Encoding.PEM))
+        key, certificate = issue(state)
+        write_private(pki.server_key_path, key)
+        write_private(pki.server_cert_path, certificate)
     return pki
+
+
+def issue(state: State) -> tuple[bytes, bytes]:
+    """(key, certificate) in PEM, for another server on this machine, by the authority of a state folder that has one."""
+    authority = serialization.load_pem_private_key((state.pki / "ca.key").read_bytes(), None)
+    key, certificate = _server(authority, x509.load_pem_x509_certificate((state.pki / "ca.crt").read_bytes()))  # type: ignore[arg-type]
+    return _pem(key), certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def write_kubeconfig(state: State, url: str, token: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ansible_collections.vmshift.mtv.controlplane.cluster import storage
 from ansible_collections.vmshift.mtv.controlplane.cluster.datavolumes import DataVolumeReconciler, StorageProfileReconciler
 from ansible_collections.vmshift.mtv.controlplane.cluster.jobs import JobReconciler
+from ansible_collections.vmshift.mtv.controlplane.cluster.kubevirt.exports import VirtualMachineExportReconciler
 from ansible_collections.vmshift.mtv.controlplane.cluster.kubevirt.instances import VirtualMachineInstanceReconciler
 from ansible_collections.vmshift.mtv.controlplane.cluster.kubevirt.machines import VirtualMachineReconciler
 from ansible_collections.vmshift.mtv.controlplane.cluster.pods import PodReconciler
@@ -32,4 +33,5 @@ def reconcilers(context: Context) -> list[Reconciler]:
         JobReconciler(context),
         VirtualMachineReconciler(context),
         VirtualMachineInstanceReconciler(context),
+        VirtualMachineExportReconciler(context),
     ]

@@ -14,12 +14,14 @@ VIRT_V2V_XFS_IMAGE = "vmshift.local/virt-v2v-xfs:latest"  # for old XFS file sys
 INSPECTION_IMAGE = "vmshift.local/deep-inspection:latest"
 INSPECTION_XFS_IMAGE = "vmshift.local/deep-inspection-xfs:latest"
 IMPORTER_IMAGE = "vmshift.local/importer:latest"
+EXPORTER_IMAGE = "vmshift.local/virt-exportserver:latest"
 CONSUMER_IMAGE = "vmshift.local/volume-consumer:latest"
 LAUNCHER_IMAGE = "vmshift.local/virt-launcher:latest"
 
 _CONVERSION = "ansible_collections.vmshift.mtv.controlplane.datapath.conversion"
 _INSPECTION = "ansible_collections.vmshift.mtv.controlplane.datapath.inspection"
 _IMPORTER = "ansible_collections.vmshift.mtv.controlplane.datapath.importer"
+_EXPORTER = "ansible_collections.vmshift.mtv.controlplane.datapath.export_server"
 _HOOK_RUNNER = "ansible_collections.vmshift.mtv.controlplane.datapath.hook_runner"
 _LAUNCHER = "ansible_collections.vmshift.mtv.controlplane.datapath.guest.launcher"
 
@@ -43,6 +45,7 @@ IMAGES: dict[str, Callable[[Container], list[str]]] = {
     INSPECTION_IMAGE: lambda _container: [sys.executable, "-m", _INSPECTION],
     INSPECTION_XFS_IMAGE: lambda _container: [sys.executable, "-m", _INSPECTION],
     IMPORTER_IMAGE: lambda _container: [sys.executable, "-m", _IMPORTER],
+    EXPORTER_IMAGE: lambda _container: [sys.executable, "-m", _EXPORTER],
     LAUNCHER_IMAGE: lambda _container: [sys.executable, "-m", _LAUNCHER],
     CONSUMER_IMAGE: lambda _container: ["true"],  # it is there to have volumes bound, not to do anything
 }

@@ -61,6 +61,7 @@ KINDS: dict[str, Kind] = {
     "StorageProfile": Kind("cdi.kubevirt.io/v1beta1", "storageprofiles", False),
     "VirtualMachine": Kind("kubevirt.io/v1", "virtualmachines"),
     "VirtualMachineInstance": Kind("kubevirt.io/v1", "virtualmachineinstances"),
+    "VirtualMachineExport": Kind("export.kubevirt.io/v1", "virtualmachineexports"),
 }
 
 HIDDEN = "<hidden>"

@@ -1,4 +1,7 @@
-"""KubeVirt's kinds (groups kubevirt.io, instancetype.kubevirt.io). What the domain of a VM is made of is kept without being described."""
+"""KubeVirt's kinds (groups kubevirt.io, instancetype.kubevirt.io, export.kubevirt.io).
+
+What the domain of a VM is made of is kept without being described.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver.schemas.notation imp
     QUANTITY,
     STRING,
     STRING_MAP,
+    TIME,
     Schema,
     array,
     choice,
@@ -21,6 +25,7 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver.schemas.pods import 
 
 GROUP, VERSION = "kubevirt.io", "v1"
 INSTANCE_TYPES = "instancetype.kubevirt.io"
+EXPORTS = "export.kubevirt.io"
 
 # Templates carry metadata of objects to be: {"creationTimestamp": null} is what Go writes of empty ones.
 _TEMPLATE_METADATA: Schema = {**ANYTHING, "nullable": True}
@@ -67,6 +72,41 @@ _INSTANCE_TYPE = obj(
     ),
 )
 
+_FORMATS = array(obj("format url", format=STRING, url=STRING))
+_LINK = obj(
+    "cert",
+    cert=STRING,
+    manifests=array(obj("type url", type=STRING, url=STRING)),
+    volumes=array(obj("name", name=STRING, formats=_FORMATS)),
+)
+_CONDITION = obj(
+    "status type",
+    lastProbeTime={**TIME, "nullable": True},
+    lastTransitionTime={**TIME, "nullable": True},
+    message=STRING,
+    reason=STRING,
+    status=STRING,
+    type=STRING,
+)
+_EXPORT = obj(
+    "spec",
+    spec=obj(
+        "source",
+        source=obj("apiGroup kind name", apiGroup=STRING, kind=STRING, name=STRING),
+        tokenSecretRef=STRING,
+        ttlDuration=STRING,
+    ),
+    status=obj(
+        conditions=array(_CONDITION),
+        links=obj(internal=_LINK, external=_LINK),
+        phase=STRING,
+        serviceName=STRING,
+        tokenSecretRef=STRING,
+        ttlExpirationTime=TIME,
+        virtualMachineName=STRING,
+    ),
+)
+
 _AGE = Column("Age", "date", ".metadata.creationTimestamp")
 
 
@@ -87,6 +127,11 @@ _INSTANCE_COLUMNS = (
     _condition("Ready", "Ready"),
     _condition("Live-Migratable", "LiveMigratable", 1),
     _condition("Paused", "Paused", 1),
+)
+_EXPORT_COLUMNS = (
+    Column("SourceKind", "string", ".spec.source.kind"),
+    Column("SourceName", "string", ".spec.source.name"),
+    Column("Phase", "string", ".status.phase"),
 )
 
 KINDS = (
@@ -117,6 +162,20 @@ KINDS = (
         columns=_INSTANCE_COLUMNS,
         custom=True,
         description="A running VM",
+    ),
+    Kind(
+        EXPORTS,
+        "v1",
+        "virtualmachineexports",
+        "virtualmachineexport",
+        "VirtualMachineExport",
+        schema=_EXPORT,
+        status=True,
+        short_names=("vmexport", "vmexports"),
+        categories=("all",),
+        columns=_EXPORT_COLUMNS,
+        custom=True,
+        description="The disks of a VM that is off, served to whoever has its token",
     ),
     Kind(
         INSTANCE_TYPES,

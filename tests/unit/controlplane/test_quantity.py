@@ -56,3 +56,14 @@ def test_sizes_for_people(size: int, text: str) -> None:
 )
 def test_sums_are_written_as_kubernetes_writes_them(first: str, second: str, total: str) -> None:
     assert str(quantity.Amount.of(first).plus(quantity.Amount.of(second))) == total
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("12h0m0s", 43200), ("90s", 90), ("1.5h", 5400), ("250ms", 0.25), ("0", 0)])
+def test_durations(text: str, seconds: float) -> None:
+    assert quantity.seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "12", "h", "-1h", "1 h", "1h and more"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="is no duration, such as 12h"):
+        quantity.seconds_of(text)
