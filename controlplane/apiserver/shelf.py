@@ -46,6 +46,13 @@ def _hooks(plan: Object) -> Iterator[str]:
     return (_object(entry.get("hook")) for vm in _spec(plan).get("vms") or () for entry in vm.get("hooks") or ())
 
 
+def _content(claim: Object) -> Iterator[str]:
+    """What a PVC is filled from, within its namespace."""
+    reference = _spec(claim).get("dataSourceRef")
+    if reference:
+        yield place(reference.get("kind"), reference.get("name"))
+
+
 def _object(found: Object | None) -> str:
     return place(found.get("namespace"), found.get("name")) if found else ""
 
@@ -53,7 +60,8 @@ def _object(found: Object | None) -> str:
 #: resource -> field -> what an object has there: the references that are looked for backwards, from what they mean.
 REFERENCES: Mapping[str, Mapping[str, Callable[[Object], Iterable[str]]]] = {
     "pods": {"claim": _claims},
-    "persistentvolumeclaims": {"volume": lambda claim: (_spec(claim).get("volumeName", ""),)},
+    "persistentvolumeclaims": {"volume": lambda claim: (_spec(claim).get("volumeName", ""),), "content": _content},
+    "persistentvolumes": {"claim": lambda volume: ((_spec(volume).get("claimRef") or {}).get("uid", ""),)},
     "events": {"uid": lambda event: ((event.get("involvedObject") or {}).get("uid", ""),)},
     "plans.forklift.konveyor.io": {"provider": _providers, "map": _maps, "hook": _hooks},
     "networkmaps.forklift.konveyor.io": {"provider": _providers},

@@ -21,6 +21,7 @@ from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
+    from ansible_collections.vmshift.mtv.controlplane.blocking import Objects
     from ansible_collections.vmshift.mtv.controlplane.context import Context
 
 Object = dict[str, Any]
@@ -297,13 +298,15 @@ def _storage(api: Api, wanted: Object) -> Object:
     name = spec.get("storageClassName") or default_class(api)
     if name:
         spec["storageClassName"] = name
-    profile = (api.find("StorageProfile", None, name) if name else None) or {}
+    return {**claim_properties(api, name, spec.get("volumeMode")), **spec}
+
+
+def claim_properties(objects: Objects, storage_class: str | None, mode: str | None) -> Object:
+    """{accessModes, volumeMode} that the profile of a StorageClass recommends. `mode`: the volume mode that is asked for, if any is."""
+    profile = (objects.find("StorageProfile", None, storage_class) if storage_class else None) or {}
     sets = profile.get("spec", {}).get("claimPropertySets") or profile.get("status", {}).get("claimPropertySets") or [_DEFAULT_PROPERTIES]
-    mode = spec.get("volumeMode")
-    chosen = next((properties for properties in sets if mode in (None, properties["volumeMode"])), _DEFAULT_PROPERTIES)
-    spec.setdefault("accessModes", chosen["accessModes"])
-    spec.setdefault("volumeMode", chosen["volumeMode"])
-    return spec
+    chosen = next((properties for properties in sets if mode in (None, properties["volumeMode"])), None)
+    return chosen or {**_DEFAULT_PROPERTIES, **({"volumeMode": mode} if mode else {})}
 
 
 def _owned(claim: Object, volume: Object) -> bool:

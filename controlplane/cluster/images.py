@@ -1,6 +1,6 @@
 """The images that pods of this cluster can run: programs of this machine instead of container images.
 
-A new kind of pod (a hook runner, a populator) becomes runnable by a new entry in IMAGES.
+A new kind of pod becomes runnable by a new entry in IMAGES.
 """
 
 from __future__ import annotations
@@ -16,12 +16,17 @@ INSPECTION_XFS_IMAGE = "vmshift.local/deep-inspection-xfs:latest"
 IMPORTER_IMAGE = "vmshift.local/importer:latest"
 EXPORTER_IMAGE = "vmshift.local/virt-exportserver:latest"
 CONSUMER_IMAGE = "vmshift.local/volume-consumer:latest"
+OPENSTACK_POPULATOR_IMAGE = "vmshift.local/openstack-populator:latest"
+OVIRT_POPULATOR_IMAGE = "vmshift.local/ovirt-populator:latest"
+IMAGE_CONVERTER_IMAGE = "vmshift.local/image-converter:latest"
 LAUNCHER_IMAGE = "vmshift.local/virt-launcher:latest"
 
 _CONVERSION = "ansible_collections.vmshift.mtv.controlplane.datapath.conversion"
 _INSPECTION = "ansible_collections.vmshift.mtv.controlplane.datapath.inspection"
 _IMPORTER = "ansible_collections.vmshift.mtv.controlplane.datapath.importer"
 _EXPORTER = "ansible_collections.vmshift.mtv.controlplane.datapath.export_server"
+_OPENSTACK_POPULATOR = "ansible_collections.vmshift.mtv.controlplane.datapath.openstack_populator"
+_OVIRT_POPULATOR = "ansible_collections.vmshift.mtv.controlplane.datapath.ovirt_populator"
 _HOOK_RUNNER = "ansible_collections.vmshift.mtv.controlplane.datapath.hook_runner"
 _LAUNCHER = "ansible_collections.vmshift.mtv.controlplane.datapath.guest.launcher"
 
@@ -46,6 +51,8 @@ IMAGES: dict[str, Callable[[Container], list[str]]] = {
     INSPECTION_XFS_IMAGE: lambda _container: [sys.executable, "-m", _INSPECTION],
     IMPORTER_IMAGE: lambda _container: [sys.executable, "-m", _IMPORTER],
     EXPORTER_IMAGE: lambda _container: [sys.executable, "-m", _EXPORTER],
+    OPENSTACK_POPULATOR_IMAGE: lambda container: [sys.executable, "-m", _OPENSTACK_POPULATOR, *container["args"]],
+    OVIRT_POPULATOR_IMAGE: lambda container: [sys.executable, "-m", _OVIRT_POPULATOR, *container["args"]],
     LAUNCHER_IMAGE: lambda _container: [sys.executable, "-m", _LAUNCHER],
     CONSUMER_IMAGE: lambda _container: ["true"],  # it is there to have volumes bound, not to do anything
 }

@@ -85,6 +85,9 @@ def import_result(state: State, uid: str) -> Object | None:
     return _read_json(state.pod(uid) / RESULT_FILE)
 
 
+populator_progress = import_progress  # of populator pods, which tell the same
+
+
 def _read_json(path: Path) -> Object | None:
     """None when it is not there, or is empty: what is written often is not synced, and a power failure may leave just its name."""
     try:

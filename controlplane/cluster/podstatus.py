@@ -56,6 +56,21 @@ def backing_off(pod: Object, seconds: float, restarts: int, code: int, reason: s
     return status
 
 
+def last_message(pod: Object) -> str:
+    """Why a pod that failed did: the termination message of its container, else the kubelet's own; "" where nobody says."""
+    ended: Object = next((c["state"]["terminated"] for c in _containers(pod) if c.get("state", {}).get("terminated")), {})
+    return ended.get("message") or pod.get("status", {}).get("message", "")
+
+
+def waits_for(pod: Object) -> str:
+    """What keeps a pending pod from running; "" where nobody says."""
+    held = next((c["state"]["waiting"] for c in _containers(pod) if c.get("state", {}).get("waiting")), None)
+    if held:
+        return f"{held['reason']}: {held.get('message', '')}"
+    unmet = (c for c in pod.get("status", {}).get("conditions") or () if c["type"] == "PodScheduled" and c["status"] == "False")
+    return next((c.get("message", "") for c in unmet), "")
+
+
 def _end(code: int, reason: str, message: str, started: str, finished: str) -> Object:
     state = {"exitCode": code, "reason": reason, "startedAt": started, "finishedAt": finished, **({"message": message} if message else {})}
     return {"terminated": state}

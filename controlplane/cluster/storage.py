@@ -88,6 +88,12 @@ def default_class(api: Api) -> str | None:
     return max(marked, key=lambda c: c["metadata"]["creationTimestamp"])["metadata"]["name"] if marked else None
 
 
+def is_populated(claim: Object) -> bool:
+    """Who says what is in the claim also provides its volume: no provisioner does, which knows of claims and snapshots only."""
+    reference = claim["spec"].get("dataSourceRef") or {}
+    return bool(reference.get("apiGroup")) and reference.get("kind") not in ("PersistentVolumeClaim", "VolumeSnapshot")
+
+
 def waits_for_consumer(api: Api, claim: Object) -> bool:
     """The claim gets no volume before a pod that uses it is placed on the node."""
     storage_class = api.find("StorageClass", None, claim["spec"].get("storageClassName") or "")
@@ -118,10 +124,11 @@ class ClaimReconciler(Reconciler):
         }
 
     def _claims_of_volume(self, volume: Object) -> Iterable[Key]:
+        """The one it is for; and those that name it, one of which may have to learn that it is not theirs any more."""
         reference = volume["spec"].get("claimRef")
         if reference:
-            return [(reference["namespace"], reference["name"])]
-        return [claim.place for claim in self._api.referring(self.kind, "volume", volume["metadata"]["name"])]
+            yield reference["namespace"], reference["name"]
+        yield from (claim.place for claim in self._api.referring(self.kind, "volume", volume["metadata"]["name"]))
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
         claim = self._api.find(self.kind, namespace, name)
@@ -137,6 +144,9 @@ class ClaimReconciler(Reconciler):
             volume = self._api.find("PersistentVolume", None, claim["spec"]["volumeName"])
             if phase == "Bound":
                 if volume is None:
+                    self._set_status(claim, {"phase": "Lost"})
+                elif (volume["spec"].get("claimRef") or {}).get("uid") != claim["metadata"]["uid"]:
+                    self._tell(claim, "Warning", "ClaimMisbound", "Two claims are bound to the same volume, this one is bound incorrectly")
                     self._set_status(claim, {"phase": "Lost"})
             elif volume and self._may_have(claim, volume):
                 self._bind(claim, volume)
@@ -191,6 +201,9 @@ class ClaimReconciler(Reconciler):
             why = f"Waiting for a volume to be created by the external provisioner '{other}'. This control plane has none but '{DRIVER}'."
             self._tell(claim, "Normal", "ExternalProvisioning", why)
             return None
+        if is_populated(claim):
+            self._take_over(claim)
+            return None
         claim = self._mark(claim, PROVISIONER, DRIVER)
         name = f"pvc-{claim['metadata']['uid']}"
         volume = self._api.find("PersistentVolume", None, name)
@@ -205,6 +218,13 @@ class ClaimReconciler(Reconciler):
             self._tell(claim, "Normal", "ProvisioningSucceeded", f"Successfully provisioned volume {name}", DRIVER)
         self._bind(claim, volume)
         return None
+
+    def _take_over(self, claim: Object) -> None:
+        """The volume that a populator has filled and given to this claim."""
+        for record in self._api.referring("PersistentVolume", "claim", claim["metadata"]["uid"]):
+            self._bind(claim, record.object())
+            return
+        self._tell(claim, "Normal", "Provisioning", "Assuming an external populator will provision the volume", DRIVER)
 
     def _class_of(self, claim: Object) -> Object | None:
         """The StorageClass of a claim without a volume; told to the user when there is none."""

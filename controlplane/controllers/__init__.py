@@ -18,6 +18,7 @@ def reconcilers(context: Context) -> list[Reconciler]:
     from ansible_collections.vmshift.mtv.controlplane.controllers.network_map import NetworkMapReconciler
     from ansible_collections.vmshift.mtv.controlplane.controllers.ova_provider_server import OVAProviderServerReconciler
     from ansible_collections.vmshift.mtv.controlplane.controllers.plan import PlanReconciler
+    from ansible_collections.vmshift.mtv.controlplane.controllers.populator import PopulatorReconciler
     from ansible_collections.vmshift.mtv.controlplane.controllers.provider import ProviderReconciler
     from ansible_collections.vmshift.mtv.controlplane.controllers.storage_map import StorageMapReconciler
 
@@ -31,5 +32,6 @@ def reconcilers(context: Context) -> list[Reconciler]:
         PlanReconciler,
         MigrationReconciler,
         ConversionReconciler,
+        PopulatorReconciler,
     )
     return [kind(context) for kind in kinds]

@@ -18,14 +18,13 @@ import errno
 import os
 import signal
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
 from ansible_collections.vmshift.mtv.controlplane.datapath import http_disk, local_copy, space, vsphere_disk
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import Mounts, NotMounted
-from ansible_collections.vmshift.mtv.controlplane.datapath.pod_files import MESSAGE_FILE, PROGRESS_FILE, RESULT_FILE, write_json
+from ansible_collections.vmshift.mtv.controlplane.datapath.pod_files import MESSAGE_FILE, RESULT_FILE, Teller, write_json
 from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Damaged, SourceGone, Totals
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import SourceError
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.session import Endpoint
@@ -35,7 +34,6 @@ ORIGINAL, ORIGINAL_DEVICE = "/source/disk.img", "/dev/cdi-clone-source"
 VDDK, CLONE, HTTP = "vddk", "pvc", "http"
 #: Of a source of type http: certificates that vouch for the server; headers of its requests, one in each file of each folder.
 CERTIFICATES, HEADERS = "/certs", "/extraheaders"
-TELL_EVERY = 0.5  # seconds
 _SECRETS = ("IMPORTER_ACCESS_KEY_ID", "IMPORTER_SECRET_KEY")
 
 
@@ -126,20 +124,6 @@ def _header(line: str) -> tuple[str, str]:
     if not colon or not name.strip():
         raise vsphere_disk.Unreadable("an extra header of the DataVolume is not NAME: VALUE")
     return name.strip(), value.strip()
-
-
-class Teller:
-    """Writes how far it is, not too often."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / PROGRESS_FILE
-        self._next = 0.0
-
-    def __call__(self, totals: Totals) -> None:
-        now = time.monotonic()
-        if now >= self._next or totals.done == totals.wanted:
-            self._next = now + TELL_EVERY
-            write_json(self._path, {"done": totals.done, "total": totals.wanted})
 
 
 def say(line: str) -> None:

@@ -73,6 +73,10 @@ class Mounts:
         folders = [Path(mount.source) for mount in below if mount.kind in ("Secret", "ConfigMap")]
         return sorted(file for folder in folders for file in folder.iterdir() if file.is_file())
 
+    def is_block(self, path: str) -> bool:
+        """What the container has at `path` is a device."""
+        return any(mount.path == path and mount.kind == "Block" for mount in self._mounts)
+
     def disks(self) -> list[Path]:
         """The files behind /mnt/disks/disk<i> and /dev/block<i> in the order of their numbers."""
         numbered = [(int(match[1]), Path(mount.source)) for mount in self._mounts if (match := _DISK_NUMBER.match(mount.path))]

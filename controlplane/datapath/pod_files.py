@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Totals
 
 PROGRESS_FILE, RESULT_FILE, MESSAGE_FILE = "progress.json", "result.json", "termination-message"
+TELL_EVERY = 0.5  # seconds
 
 
 def write_json(path: Path, content: Any, *, lasting: bool = False) -> None:
@@ -19,3 +24,17 @@ def write_json(path: Path, content: Any, *, lasting: bool = False) -> None:
             file.flush()
             os.fsync(file.fileno())
     partial.replace(path)
+
+
+class Teller:
+    """Writes how far a copy is, not too often."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / PROGRESS_FILE
+        self._next = 0.0
+
+    def __call__(self, totals: Totals) -> None:
+        now = time.monotonic()
+        if now >= self._next or totals.done == totals.wanted:
+            self._next = now + TELL_EVERY
+            write_json(self._path, {"done": totals.done, "total": totals.wanted})

@@ -11,7 +11,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import NotFound
-from ansible_collections.vmshift.mtv.controlplane.migration import labels, vddk
+from ansible_collections.vmshift.mtv.controlplane.controllers import populator_objects
+from ansible_collections.vmshift.mtv.controlplane.migration import labels, populators, vddk
 from ansible_collections.vmshift.mtv.controlplane.migration.sources import ova_store
 
 if TYPE_CHECKING:
@@ -19,16 +20,21 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-TARGET = ("VirtualMachine", "DataVolume", "PersistentVolumeClaim")
+TARGET = ("VirtualMachine", "DataVolume", "PersistentVolumeClaim", *populators.KINDS)
 HELPERS = ("Secret", "ConfigMap")
 INSPECTION = ("Conversion", "Pod", "Secret")
-CHILDREN = ("Pod", "DataVolume", "PersistentVolumeClaim", *HELPERS, "PersistentVolume")
+CHILDREN = ("Job", "Pod", "DataVolume", "PersistentVolumeClaim", *populators.KINDS, *HELPERS, "PersistentVolume")
 
 
-def after_success(here: Objects, there: Objects, plan: Object, vm: Object) -> None:
+def after_success(here: Objects, there: Objects, plan: Object, vm: Object, *, retain_populators: bool = False) -> None:
     """What nobody needs once the VM is there. The conversion's pod stays for its log, unless the plan says otherwise."""
     wanted = labels.of_vm(plan, vm["id"])
     there.delete_all("Pod", None, {**wanted, labels.APP: labels.CONSUMER})
+    there.delete_all("Job", None, wanted)
+    for kind in populators.KINDS:
+        there.delete_all(kind, None, wanted)
+    if not retain_populators:
+        _delete_populator_pods(there, plan, vm["id"])
     if plan["spec"].get("deleteGuestConversionPod"):
         _delete_conversions(here, there, plan, wanted)
     for kind in HELPERS:
@@ -45,8 +51,9 @@ def of_vm(here: Objects, there: Objects, plan: Object, vm: Object, *, succeeded:
     wanted = labels.of_vm(plan, vm["id"])
     _delete_conversions(here, there, plan, wanted)
     _delete_inspections(here, plan, wanted)
+    there.delete_all("Job", None, wanted)
     there.delete_all("Pod", None, wanted)
-    left = there.list("Pod", None, wanted)
+    left = there.list("Pod", None, wanted) + _delete_populator_pods(there, plan, vm["id"])
     if not succeeded and _deletes_failed(plan, vm):
         for kind in TARGET:
             left += _delete_target(there, kind, wanted)
@@ -55,6 +62,15 @@ def of_vm(here: Objects, there: Objects, plan: Object, vm: Object, *, succeeded:
     left += ova_store.remove(there, plan, vm["id"])
     _delete_hooks(here, plan, vm["id"])
     return not left
+
+
+def _delete_populator_pods(there: Objects, plan: Object, vm_id: str) -> list[Object]:
+    """Returns those that are still there."""
+    wanted = labels.of_populators(plan, vm_id)
+    pods = [pod for pod in there.list("Pod", None, wanted) if populator_objects.is_populator(pod)]
+    for pod in pods:
+        _delete(there, pod)
+    return [pod for pod in pods if there.find("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"])]
 
 
 def _delete_hooks(here: Objects, plan: Object, vm_id: str) -> None:

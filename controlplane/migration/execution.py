@@ -112,7 +112,7 @@ def _fresh_or_kept(run: Run, spec: Object, old: dict[str, Object]) -> Object:
     fresh: Object = {"luks": {}, **spec, "id": source_vm["id"], "name": source_vm["name"], "phase": STARTED, "pipeline": []}
     work = VmRun(run, fresh, source_vm)
     try:
-        disks = [(disk.source, disk.size) for disk in work.disks]
+        disks = [(disk.task_name, disk.size) for disk in work.disks]
     except PhaseError as error:
         _fail(fresh, error.reasons)
         return fresh
@@ -179,10 +179,12 @@ def _run_phase(work: VmRun) -> None:
     pipeline.roll_up(vm)
     if "error" in vm:
         _as_far_as_possible(vm, lambda: warm.remove_last_snapshot(work.run.source, vm, work.source_vm))
+        _release(vm, work.run.source)
         _fail(vm, vm["error"]["reasons"])
     elif vm["phase"] == COMPLETED:
         history.turn(vm, history.SUCCEEDED, "The VM migration has SUCCEEDED.")
-        cleanup.after_success(work.api, work.target, work.plan, vm)
+        cleanup.after_success(work.api, work.target, work.plan, vm, retain_populators=work.run.settings.retain_populator_pods)
+        _release(vm, work.run.source)
         pipeline.complete(vm)
 
 
@@ -211,7 +213,7 @@ def _settle(vm: Object, here: Objects, there: Objects, plan: Object, source: Sou
 
 def _undo(vm: Object, here: Objects, there: Objects, plan: Object, source: Source | None) -> None:
     if vm.get("id"):
-        clear(vm, here, there, plan)
+        clear(vm, here, there, plan, source)
         source_vm = source.find({"id": vm["id"]}) if source else None
         if source and source_vm:
             _as_far_as_possible(vm, lambda: warm.remove_last_snapshot(source, vm, source_vm))
@@ -220,9 +222,22 @@ def _undo(vm: Object, here: Objects, there: Objects, plan: Object, source: Sourc
     pipeline.end_begun_steps(vm)
 
 
-def clear(vm: Object, here: Objects, there: Objects, plan: Object) -> None:
+def clear(vm: Object, here: Objects, there: Objects, plan: Object, source: Source | None) -> None:
     """Leave of a VM only what was migrated."""
+    _release(vm, source)
     _as_far_as_possible(vm, lambda: cleanup.of_vm(here, there, plan, vm, succeeded=history.holds(vm, history.SUCCEEDED)))
+
+
+def _release(vm: Object, source: Source | None) -> None:
+    """What was made at a source so that its disks could be fetched has served, or never will."""
+    try:
+        if source:
+            source.release(vm)
+    except (SourceError, PhaseError) as error:
+        log.warning("VM %s: what was made at the source for its migration is still there: %s", vm["name"], error)
+        begun = [step for step in vm["pipeline"] if "started" in step]
+        if begun:
+            pipeline.add_warning(begun[-1], vm["phase"], [f"What was made at the source for the migration is still there: {error}"])
 
 
 def _as_far_as_possible(vm: Object, undo: Callable[[], Any]) -> None:

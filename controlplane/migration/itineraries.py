@@ -109,6 +109,7 @@ class Traits:
     inspected: bool = False  # before its disks are copied
     awaits_reboots: bool = False  # of a Windows guest after its conversion
     awaits_consolidation: bool = False  # of the source's disks, at the end of a warm migration
+    populated: bool = False  # volume populators fetch the disks
 
 
 def always(_traits: Traits) -> bool:

@@ -58,6 +58,11 @@ def of_vm(plan: Object, vm_id: str) -> dict[str, str]:
     return {**of_plan(plan), RESOURCE: "vm-config", VM_ID: vm_id}
 
 
+def of_populators(plan: Object, vm_id: str) -> dict[str, str]:
+    """Pods that fill the PVCs of one VM of `plan`: they have fewer labels than its other children."""
+    return {PLAN: plan["metadata"]["uid"], VM_ID: vm_id}
+
+
 def of_hooks(plan: Object, vm_id: str) -> dict[str, str]:
     """Jobs and ConfigMaps of hooks that ran for one VM of `plan`, in whichever run."""
     return {PLAN: plan["metadata"]["uid"], RESOURCE: "hook-config", VM_ID: vm_id}

@@ -164,9 +164,10 @@ class PlanRunner:
             if snapshot:
                 self._cancel(plan, snapshot, there, "Modified", execution.CANCELED_MESSAGE)
                 _show_lifecycle(snapshot, conditions)
+            source = self._source(plan)
             for vm in plan["status"]["migration"].get("vms") or ():
                 if vm.get("id"):
-                    execution.clear(vm, self._api, there.objects, plan)
+                    execution.clear(vm, self._api, there.objects, plan, source)
             plan_configuration.remove(there.objects, plan)
             cleanup.validations(self._api, plan)
 

@@ -36,6 +36,10 @@ class Settings:
     wait_for_consolidation: bool = True
     precopy_minutes: int = 60
     hooks: Resources = Resources()
+    populators: Resources = Resources("1", "1Gi", "100m", "512Mi")
+    filesystem_overhead: int = 10  # percent, of volumes that populators fill
+    block_overhead: int = 0  # bytes
+    retain_populator_pods: bool = False
     namespace: str = ""
 
 
@@ -66,17 +70,27 @@ def read(spec: Object) -> Settings:
         extra_conf_config_map=spec.get("virt_v2v_extra_conf_config_map") or "",
         vddk_image=spec.get("vddk_image") or "",
         windows_wait_for_reboot=_flag(spec.get("feature_windows_wait_for_reboot"), default.windows_wait_for_reboot),
-        hooks=Resources(
-            **{name: spec.get(f"hooks_container_{name}") or getattr(default.hooks, name) for name in default.hooks.__dataclass_fields__}
-        ),
+        hooks=_resources(spec, "hooks", default.hooks),
+        populators=_resources(spec, "populator", default.populators),
+        filesystem_overhead=_number(spec.get("controller_filesystem_overhead"), default.filesystem_overhead),
+        block_overhead=_number(spec.get("controller_block_overhead"), default.block_overhead),
+        retain_populator_pods=_flag(spec.get("controller_retain_populator_pods"), default.retain_populator_pods),
         precopy_minutes=int(spec.get("controller_precopy_interval") or default.precopy_minutes),
         wait_for_consolidation=_flag(spec.get("wait_for_final_snapshot_consolidation"), default.wait_for_consolidation),
     )
 
 
+def _resources(spec: Object, container: str, default: Resources) -> Resources:
+    return Resources(**{name: spec.get(f"{container}_container_{name}") or getattr(default, name) for name in default.__dataclass_fields__})
+
+
 def _flag(given: Any, default: bool) -> bool:
     """Flags are texts, "true" or "false"."""
     return default if given in (None, "") else str(given).lower() == "true"
+
+
+def _number(given: Any, default: int) -> int:
+    return default if given in (None, "") else int(given)
 
 
 def _cores(given: Any, default: str) -> str:

@@ -22,12 +22,19 @@ COMMAND = ["/bin/entrypoint", "ansible-runner", "run", "/tmp/runner", "-p", f"{F
 
 @dataclass(frozen=True)
 class Resources:
-    """Of the hook's container: `hooks_container_*` of the ForkliftController."""
+    """Of a container, as the ForkliftController sets them; the defaults are those of `hooks_container_*`."""
 
     limits_cpu: str = "1"
     limits_memory: str = "1Gi"
     requests_cpu: str = "100m"
     requests_memory: str = "150Mi"
+
+    def requirements(self) -> dict[str, Any]:
+        """As a container has them."""
+        return {
+            "limits": {"cpu": self.limits_cpu, "memory": self.limits_memory},
+            "requests": {"cpu": self.requests_cpu, "memory": self.requests_memory},
+        }
 
 
 @dataclass(frozen=True)
@@ -82,10 +89,7 @@ class HookRun:
         container: Object = {
             "name": CONTAINER,
             "image": spec.get("image", ""),
-            "resources": {
-                "limits": {"cpu": resources.limits_cpu, "memory": resources.limits_memory},
-                "requests": {"cpu": resources.requests_cpu, "memory": resources.requests_memory},
-            },
+            "resources": resources.requirements(),
             "volumeMounts": [{"name": "hook", "mountPath": FOLDER}],
         }
         if spec.get("playbook"):

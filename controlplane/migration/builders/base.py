@@ -27,12 +27,13 @@ class NetworkPair:
 
 @dataclass(frozen=True)
 class Nic:
-    """One NIC of a source VM. `mac` may be empty."""
+    """One NIC of a source VM. `mac` may be empty; `model`: where it is not that of all NICs of the VM."""
 
     network: str
     mac: str
     pci_address: str = ""
     connected: bool = True
+    model: str = ""
 
 
 #: A name from the values that its template may use.
@@ -123,7 +124,7 @@ def _next_of(pools: dict[str, list[Object]], network: str) -> Object:
 
 
 def _attachment(name: str, nic: Nic, destination: Object, model: str) -> tuple[Object, Object]:
-    interface: Object = {"name": name, "model": model}
+    interface: Object = {"name": name, "model": nic.model or model}
     if nic.mac:
         interface["macAddress"] = nic.mac
     if nic.pci_address:

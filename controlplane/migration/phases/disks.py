@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.cluster import imports
 from ansible_collections.vmshift.mtv.controlplane.migration import children, pipeline, volumes
+from ansible_collections.vmshift.mtv.controlplane.migration.phases import populators
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.blocking import Objects
@@ -19,6 +20,8 @@ IMPORTER_RETRY = 3  # restarts of an importer; with one more its disk has failed
 
 
 def create(work: VmRun) -> bool:
+    if work.traits.populated:
+        return populators.create(work)
     secret = children.secret(work, "isDV")
     children.config_map(work)
     volumes.ensure_data_volumes(work, secret["metadata"]["name"])
@@ -39,7 +42,9 @@ def allocate(work: VmRun) -> bool:
 
 
 def copy(work: VmRun) -> bool:
-    """CopyDisks and Finalize: importers fill the disks, at warm migrations up to the last checkpoint."""
+    """CopyDisks and Finalize: importers fill the disks, at warm migrations up to the last checkpoint; or populators do."""
+    if work.traits.populated:
+        return populators.copy(work)
     volumes.ensure_consumer(work)
     step, found, claims = work.step, children.data_volumes(work), children.claims(work)
     pipeline.start(step)

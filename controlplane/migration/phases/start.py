@@ -18,6 +18,7 @@ def begin(work: VmRun) -> bool:
     _refuse(work)
     if not cleanup.of_vm(work.api, work.target, work.plan, work.vm, succeeded=False):
         return False
+    work.run.source.release(work.vm)
     name = target_name(work)
     if name != work.source_vm["name"]:
         work.vm["newName"] = name

@@ -19,7 +19,8 @@ class Disk:
     """One disk of a source VM.
 
     `source` names it in tasks and annotations; `size` in bytes; `storage`: where its map pair sends it; `labels` and `annotations`: of
-    its DataVolume, beside those that all have; `name_values`: what a PVC name template may use of it (naming.PVC_FIELDS).
+    its DataVolume, beside those that all have; `name_values`: what a PVC name template may use of it (naming.PVC_FIELDS); `task`: the
+    name of its task, where that is another one.
     """
 
     source: str
@@ -28,6 +29,11 @@ class Disk:
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
     name_values: Object = field(default_factory=dict)
+    task: str = ""
+
+    @property
+    def task_name(self) -> str:
+        return self.task or self.source
 
 
 @dataclass(frozen=True)
@@ -86,13 +92,20 @@ class Source(Protocol):
     def power_on(self, vm: Object) -> None: ...
 
     def secret_data(self, work: VmRun, purpose: str) -> dict[str, str]:
-        """Data (base64) of the Secret "isDV" or "isV2V"."""
+        """Data (base64) of the Secret "isDV", "isV2V" or "isPopulator"."""
 
     def conversion(self, work: VmRun) -> Conversion | None:
         """Make what the conversion needs beside disks; None while that is not there yet."""
 
     def virtual_machine(self, work: VmRun, claims: dict[str, str]) -> Object:
         """The target VM. `claims`: disk source -> PVC name. Raises ValueError for what cannot be built."""
+
+    def release(self, vm: Object) -> None:
+        """Take away what was made at the source so that disks could be fetched, as far as it goes without waiting. `vm`: its status.
+
+        Asked when the disks are there, when the VM failed or was canceled, before it is tried again, and when its plan is archived; most
+        often there is nothing (any more). Raises SourceError or PhaseError.
+        """
 
 
 class WarmSource(Source, Protocol):
@@ -135,3 +148,6 @@ class InventorySource:
     def find(self, ref: Object) -> Object | None:
         found = self._inventory.find("vms", ref)
         return found[0] if len(found) == 1 else None
+
+    def release(self, vm: Object) -> None:
+        """Nothing is made there."""

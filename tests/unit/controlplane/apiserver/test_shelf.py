@@ -74,6 +74,8 @@ def test_what_labels_choose() -> None:
 REFERRING: dict[tuple[str, str], tuple[dict[str, Any], str]] = {
     ("pods", "claim"): ({"spec": {"volumes": [{"name": "w"}, {"name": "v", "persistentVolumeClaim": {"claimName": "pvc"}}]}}, "pvc"),
     ("persistentvolumeclaims", "volume"): ({"spec": {"volumeName": "pv"}}, "pv"),
+    ("persistentvolumeclaims", "content"): ({"spec": {"dataSourceRef": {"apiGroup": "g", "kind": "K", "name": "p"}}}, "K/p"),
+    ("persistentvolumes", "claim"): ({"spec": {"claimRef": {"namespace": "n", "name": "pvc", "uid": "u-2"}}}, "u-2"),
     ("events", "uid"): ({"involvedObject": {"uid": "u-1"}}, "u-1"),
     ("plans.forklift.konveyor.io", "provider"): (
         {"spec": {"provider": {"source": {"namespace": "n", "name": "src"}, "destination": {"namespace": "n", "name": "dst"}}}},

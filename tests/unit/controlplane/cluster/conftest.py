@@ -18,7 +18,7 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Registr
 from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Store
 from ansible_collections.vmshift.mtv.controlplane.cluster import images, processes, storage
 from ansible_collections.vmshift.mtv.controlplane.context import NO_GUESTS, Context, Guests
-from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Manager
+from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Manager, Reconciler
 from ansible_collections.vmshift.mtv.controlplane.state import State
 
 Object = dict[str, Any]
@@ -36,6 +36,7 @@ class Cluster:
         self.state.prepare()
         self._task: asyncio.Task[None] | None = None
         self._names = itertools.count()
+        self.beside: list[Callable[[Context], Reconciler]] = []  # controllers that run with those of the cluster
         self._open()
         for obj in (
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
@@ -51,7 +52,8 @@ class Cluster:
         self.context = Context(self.api, self.state, None, guests=self.guests)  # type: ignore[arg-type]
 
     def run(self) -> Cluster:
-        self._task = asyncio.create_task(Manager(self.api, stand_ins.reconcilers(self.context)).run())
+        controllers = [*stand_ins.reconcilers(self.context), *(controller(self.context) for controller in self.beside)]
+        self._task = asyncio.create_task(Manager(self.api, controllers).run())
         return self
 
     async def end(self) -> None:
