@@ -20,21 +20,22 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-TARGET = ("VirtualMachine", "DataVolume", "PersistentVolumeClaim", *populators.KINDS)
+TARGET = ("VirtualMachine", "DataVolume", "PersistentVolumeClaim")
+POPULATED = ("Job", *populators.KINDS)  # beside these, where volume populators fetch disks: on this cluster only
 HELPERS = ("Secret", "ConfigMap")
 INSPECTION = ("Conversion", "Pod", "Secret")
-CHILDREN = ("Job", "Pod", "DataVolume", "PersistentVolumeClaim", *populators.KINDS, *HELPERS, "PersistentVolume")
+CHILDREN = ("Pod", "DataVolume", "PersistentVolumeClaim", *HELPERS, "PersistentVolume")
 
 
 def after_success(here: Objects, there: Objects, plan: Object, vm: Object, *, retain_populators: bool = False) -> None:
     """What nobody needs once the VM is there. The conversion's pod stays for its log, unless the plan says otherwise."""
     wanted = labels.of_vm(plan, vm["id"])
     there.delete_all("Pod", None, {**wanted, labels.APP: labels.CONSUMER})
-    there.delete_all("Job", None, wanted)
-    for kind in populators.KINDS:
-        there.delete_all(kind, None, wanted)
-    if not retain_populators:
-        _delete_populator_pods(there, plan, vm["id"])
+    if there is here:
+        for kind in POPULATED:
+            there.delete_all(kind, None, wanted)
+        if not retain_populators:
+            _delete_populator_pods(there, plan, vm["id"])
     if plan["spec"].get("deleteGuestConversionPod"):
         _delete_conversions(here, there, plan, wanted)
     for kind in HELPERS:
@@ -51,11 +52,13 @@ def of_vm(here: Objects, there: Objects, plan: Object, vm: Object, *, succeeded:
     wanted = labels.of_vm(plan, vm["id"])
     _delete_conversions(here, there, plan, wanted)
     _delete_inspections(here, plan, wanted)
-    there.delete_all("Job", None, wanted)
     there.delete_all("Pod", None, wanted)
-    left = there.list("Pod", None, wanted) + _delete_populator_pods(there, plan, vm["id"])
+    left = there.list("Pod", None, wanted)
+    if there is here:
+        there.delete_all("Job", None, wanted)
+        left += _delete_populator_pods(there, plan, vm["id"])
     if not succeeded and _deletes_failed(plan, vm):
-        for kind in TARGET:
+        for kind in (*TARGET, *(POPULATED if there is here else ())):
             left += _delete_target(there, kind, wanted)
     for kind in HELPERS:
         there.delete_all(kind, None, wanted)
@@ -117,7 +120,8 @@ def of_absent_plan(here: Objects, there: Objects, namespace: str, name: str, *, 
     left = [(here, obj) for obj in here.list("Conversion", None, wanted)]
     inspecting = {**wanted, labels.CONVERSION_TYPE: labels.INSPECTION_TYPE}
     left += [(here, obj) for kind in INSPECTION for obj in here.list(kind, None, inspecting) if labels.origin(obj) is None]
-    left += [(there, obj) for kind in CHILDREN for obj in there.list(kind, None, wanted) if labels.origin(obj) == origin]
+    kinds = (*CHILDREN, *POPULATED) if there is here else CHILDREN
+    left += [(there, obj) for kind in kinds for obj in there.list(kind, None, wanted) if labels.origin(obj) == origin]
     left += [(here, job) for job in _orphaned_validations(here)]
     for objects, obj in left:
         if obj["metadata"]["labels"].get(labels.PLAN) != except_uid and not _belongs_to_vm(obj):

@@ -118,9 +118,9 @@ async def test_claim_as_given(cluster: Any) -> None:
 
 async def test_source_that_is_not_available(cluster: Any) -> None:
     cluster.run()
-    volume = _volume(cluster, source={"http": {"url": "http://x/y"}})
+    volume = _volume(cluster, source={"s3": {"url": "s3://x/y"}})
     await cluster.until(lambda: cluster.events(volume))
-    why = "this control plane makes DataVolumes of these sources only: blank, vddk, pvc; not http"
+    why = "this control plane makes DataVolumes of these sources only: blank, vddk, pvc, http; not s3"
     assert cluster.events(volume) == [("SourceNotSupported", why)]
     assert cluster.get(volume)["status"]["conditions"][0]["message"] == why
     assert cluster.api.list("PersistentVolumeClaim") == []
