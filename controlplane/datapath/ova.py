@@ -22,8 +22,6 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.sources import archive
 _OVF = "{http://schemas.dmtf.org/ovf/envelope/1}"
 _RASD = "{http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData}"
 _CHECKSUM = re.compile(r"checksum of \w+ (?P<file>.+) does not match manifest \(actual = (?:\w+\()?(?P<actual>[0-9a-f]{32,})")
-_MANIFEST_LINE = re.compile(r"(?P<algorithm>SHA\d+) ?\((?P<file>.+)\) ?= ?(?P<sum>[0-9a-fA-F]+)")
-LARGEST_MANIFEST = 1 << 20
 _DISK_DRIVE = "17"  # CIM resource type
 
 
@@ -55,15 +53,14 @@ def _manifest(appliance: Path) -> dict[str, tuple[str, str]]:
     """Name of a file -> (algorithm, checksum), as far as it can be read."""
     try:
         if appliance.is_dir():
-            texts = [path.read_bytes()[:LARGEST_MANIFEST] for path in sorted(appliance.glob("*.mf"))]
+            texts = [path.read_bytes()[: archive.LARGEST_MANIFEST] for path in sorted(appliance.glob("*.mf"))]
         else:
             with tarfile.open(appliance, mode="r:") as members:
                 found = [members.extractfile(m) for m in members if m.isfile() and m.name.lower().endswith(".mf")]
-                texts = [file.read(LARGEST_MANIFEST) for file in found if file]
+                texts = [file.read(archive.LARGEST_MANIFEST) for file in found if file]
     except (OSError, tarfile.TarError):
         return {}
-    lines = b"\n".join(texts).decode(errors="replace").splitlines()
-    return {m["file"]: (m["algorithm"], m["sum"].lower()) for line in lines if (m := _MANIFEST_LINE.fullmatch(line.strip()))}
+    return archive.checksums(b"\n".join(texts))
 
 
 class UnreadableAppliance(Exception):

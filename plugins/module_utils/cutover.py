@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
 
@@ -17,20 +17,20 @@ TOLERANCE = timedelta(minutes=2)
 _EXAMPLES = "2026-03-01T22:00:00Z, 2026-03-01T22:00:00+01:00 or '2026-03-01 22:00 Europe/Berlin'"
 
 
-def instant(text: str, option: str) -> datetime:
-    """A time with its zone: an offset, Z, or the name of a zone behind a space. Raises TalkError."""
+def instant(text: str, option: str, otherwise: str = f", or {NOW}") -> datetime:
+    """A time with its zone: an offset, Z, or the name of a zone behind a space. otherwise: what else the option takes. Raises TalkError."""
     words = text.split()
     zone = words.pop() if len(words) > 1 and ("/" in words[-1] or words[-1] == "UTC") else ""
     try:
         time = datetime.fromisoformat(" ".join(words).replace("Z", "+00:00").replace("z", "+00:00"))
     except ValueError:
-        raise TalkError(f"{option}: {text!r} is not a time; give one with its zone, such as {_EXAMPLES}, or {NOW}.") from None
+        raise TalkError(f"{option}: {text!r} is not a time; give one with its zone, such as {_EXAMPLES}{otherwise}.") from None
     if zone and time.tzinfo is not None:
         raise TalkError(f"{option}: {text!r} has an offset and a zone; give one of them.")
     if zone:
         return _in_zone(time, zone, text, option)
     if time.tzinfo is None:
-        raise TalkError(f"{option}: {text!r} says no zone; give one with the time, such as {_EXAMPLES}, or {NOW}.")
+        raise TalkError(f"{option}: {text!r} says no zone; give one with the time, such as {_EXAMPLES}{otherwise}.")
     return time
 
 
@@ -83,6 +83,12 @@ def vm_cutovers(
     for number, (vm_id, given) in enumerate(wanted):
         times[vm_id] = cutover_time(given, now, times.get(vm_id), option=f"vm_cutover[{number}].cutover", past=past) or ""
     return [{"id": vm_id, "cutover": time} for vm_id, time in times.items()]
+
+
+def refuse_late(latest: datetime, cutovers: Iterable[str | None], option: str) -> None:
+    """Times of a Migration that do not come before the latest moment that it is waited for. Raises TalkError."""
+    for late in (time for time in cutovers if time and instant(time, option) >= latest):
+        raise TalkError(f"{option}: {text_of(latest)} is not after the cutover at {late}, whose end nobody would wait for.")
 
 
 def text_of(time: datetime) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.vmshift.mtv.plugins.module_utils import follow_ups, progress, runs, selection
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, TalkError, reporting
-from ansible_collections.vmshift.mtv.plugins.module_utils.cutover import cutover_time, vm_cutovers
+from ansible_collections.vmshift.mtv.plugins.module_utils.cutover import cutover_time, instant, refuse_late, text_of, vm_cutovers
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
     CANCELED,
     ENDED,
@@ -79,6 +79,7 @@ class Task:
         self.params = module.params
         self.cluster = cluster
         self.namespace = module.params["namespace"]
+        self.latest = instant(module.params["wait_until"], "wait_until", "") if module.params["wait_until"] else None
         self.slice = progress.Slice(**module.params["progress_slice"]) if module.params["progress_slice"] else None
         self.migrations: list[Mapping[str, Any]] = []
         self.written: list[Result] = []
@@ -172,7 +173,7 @@ class Task:
         elif not self.params["wait"]:
             raise TalkError(said)
         else:
-            wait_for(self.cluster, [target_of(plan)], ready, runs.blocks_start, timeout=self.params["wait_timeout"])
+            wait_for(self.cluster, [target_of(plan)], ready, runs.blocks_start, timeout=self.patience())
 
     def refuse_resumption(self) -> None:
         if self.params["resume_conversion"] and not is_true(self.plan or {}, RESUMABLE):
@@ -194,11 +195,11 @@ class Task:
         spec = migration.get("spec") or {}
         wanted = [(self.vm_id(entry["vm"], number), entry["cutover"]) for number, entry in enumerate(self.params["vm_cutover"] or [])]
         past = self.params["allow_past_cutover"]
-        fields = {
-            "cutover": self.cutover(spec.get("cutover")),
-            "vmCutover": vm_cutovers(wanted, _now(), spec.get("vmCutover") or [], past=past) if wanted else None,
-        }
-        return migration_manifest(self.plan or {}, migration["metadata"]["name"], **fields)
+        of_all = self.cutover(spec.get("cutover"))
+        of_single = vm_cutovers(wanted, _now(), spec.get("vmCutover") or [], past=past) if wanted else []
+        if self.latest:
+            refuse_late(self.latest, [of_all, *(entry["cutover"] for entry in of_single)], "wait_until")
+        return migration_manifest(self.plan or {}, migration["metadata"]["name"], cutover=of_all, vmCutover=of_single)
 
     def cutover(self, current: str | None) -> str | None:
         plan = (self.plan or {}).get("spec") or {}
@@ -237,15 +238,20 @@ class Task:
         if existing:
             raise TalkError(f"name: {describe(existing)} is one of another run; leave name out, or give one that is not in use.")
         self.predicted = self.module.check_mode
-        timeout = self.params["wait_timeout"]
+        timeout = self.patience()
         plan = follow_ups.begin(self.cluster, self.course, self.written, timeout=timeout, check_mode=self.module.check_mode)
         self.course, self.plan, self.migrations = [*self.course, plan], plan, []
 
     # --- the end
 
+    def patience(self) -> float:
+        """Seconds that are left to wait; few, but some, when it is too late already: what has ended then is seen."""
+        left = self.params["wait_timeout"] - (self.slice.waited if self.slice else 0.0)
+        return float(max(min(left, (self.latest - _now()).total_seconds()) if self.latest else left, 1))
+
     def await_end(self, migration: Mapping[str, Any]) -> dict[str, Any]:
         """Wait for the plan's word on this run. The Migration is watched too: it may be refused, or deleted before the plan has seen it."""
-        deadline = time.monotonic() + self.params["wait_timeout"] - (self.slice.waited if self.slice else 0)
+        deadline = time.monotonic() + self.patience()
         followed = Target("Migration", self.namespace, migration["metadata"]["name"])
 
         def accepted(obj: Mapping[str, Any]) -> bool:
@@ -273,7 +279,9 @@ class Task:
         except WaitError as error:
             self.reread()
             if error.timed_out and caught_up(error.objects.get(error.target, {})):
-                said = f"{describe(migration)} has not ended within {self.params['wait_timeout']} s; it goes on."
+                late = self.latest is not None and _now() >= self.latest
+                when = f"by {text_of(self.latest)}" if self.latest and late else f"within {self.params['wait_timeout']} s"
+                said = f"{describe(migration)} has not ended {when}; it goes on."
                 raise self.failure(error.objects.get(followed, migration), said) from error
             outcome, found = runs.outcome_of(self.plan or {}, migration), self.mirrored(migration)
             if outcome == SUCCEEDED:  # whatever has disturbed the wait, the plan's word counts

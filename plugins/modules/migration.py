@@ -104,6 +104,13 @@ options:
   wait_timeout:
     description: How many seconds to wait at most. The migration goes on afterwards; run the task again to wait for it again.
     default: 21600
+  wait_until:
+    description:
+      - A time, like O(cutover), after which the task does not wait any more, however many seconds O(wait_timeout) has - the end of a
+        maintenance window. What has not ended then goes on, and the task fails and lists it.
+      - A cutover that would not come before it is refused.
+    type: str
+    version_added: 0.1.0
   progress:
     description:
       - Whether the task tells how the VMs get on while it waits, also when the module runs on another host - a line for each VM that has
@@ -181,6 +188,7 @@ EXAMPLES = r"""
       - vm: db-17
         cutover: "2027-03-07 21:00 Europe/Berlin"
     wait_timeout: 864000
+    wait_until: "2027-03-08 04:00 Europe/Berlin"
 
 - name: Cancel one VM, let the others go on
   vmshift.mtv.migration:
@@ -316,6 +324,7 @@ def main() -> None:
             **AUTH_ARGUMENT_SPEC,
             **WAIT,
             "wait_timeout": {"type": "int", "default": 21600},
+            "wait_until": {"type": "str"},
             "plan": {"type": "str", "required": True},
             "namespace": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["started", "canceled", "absent"], "default": "started"},
@@ -350,7 +359,7 @@ def main() -> None:
     if params["vms"] and params["state"] != "canceled":
         module.fail_json(msg="vms: which VMs a run migrates is said in the plan; here vms goes with state canceled only.")
     if params["state"] != "started":
-        given = [option for option in ("cutover", "vm_cutover", "retry", "resume_conversion") if params[option]]
+        given = [option for option in ("cutover", "vm_cutover", "retry", "resume_conversion", "wait_until") if params[option]]
         if given:
             module.fail_json(msg=f"{given[0]}: this goes with state started only; state is {params['state']}.")
     if params["resume_conversion"] and not params["retry"]:

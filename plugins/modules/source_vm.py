@@ -161,14 +161,20 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     except selection.SelectionError as error:
         raise TalkError(f"The VMs are not clear. Inventory of {params['url']}: {error}.") from error
     before, after = [], []
+    touched = False
     try:
         with connect(endpoint(params), params["timeout"]) as session:
             for reference in chosen:
                 machine = Machine(session, reference["id"])
-                before.append({"name": reference["name"], **state(machine)})
-                after.append({"name": reference["name"], **changed_state(machine, before[-1], params, module.check_mode)})
+                now = state(machine)
+                wanted = wanted_state(machine, now, params)
+                before.append({"name": reference["name"], **now})
+                if wanted != now and not module.check_mode:
+                    touched = True  # also when that breaks off: whether it was done is not known then
+                    wanted = changed_state(machine, now, wanted, params)
+                after.append({"name": reference["name"], **wanted})
     except SourceError as error:
-        raise TalkError(f"{error.message}.", changed=before[: len(after)] != after) from error
+        raise TalkError(f"{error.message}.", changed=touched) from error
     return {"changed": before != after, "vms": after, "diff": {"before": {"vms": before}, "after": {"vms": after}}}
 
 
@@ -183,18 +189,21 @@ def state(machine: Machine) -> dict[str, Any]:
     }
 
 
-def changed_state(machine: Machine, now: dict[str, Any], params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Bring a VM into the state that is asked for; in check mode only tell of it."""
-    wanted = {key: value for key, value in now.items() if key != "name"}
-    unwanted = [snapshot for snapshot in machine.snapshots() if is_unwanted(snapshot, params["remove_snapshots"])]
-    if unwanted:
-        wanted["snapshots"] = [snapshot.name for snapshot in machine.snapshots() if snapshot not in unwanted]
+def wanted_state(machine: Machine, now: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    """The state that is asked for of a VM that is in state `now`."""
+    wanted = dict(now)
+    if params["remove_snapshots"] != "none":
+        wanted["snapshots"] = [snapshot.name for snapshot in machine.snapshots() if not is_unwanted(snapshot, params["remove_snapshots"])]
     if params["change_tracking"] is not None:
         wanted["change_tracking"] = dict.fromkeys(now["change_tracking"], params["change_tracking"])
     if params["power_state"]:
         wanted["power_state"] = POWER[params["power_state"]]
-    if check_mode or not unwanted and wanted == {key: value for key, value in now.items() if key != "name"}:
-        return wanted
+    return wanted
+
+
+def changed_state(machine: Machine, now: dict[str, Any], wanted: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    """Bring a VM from state `now` to the one that is wanted."""
+    unwanted = [snapshot for snapshot in machine.snapshots() if is_unwanted(snapshot, params["remove_snapshots"])]
     for snapshot in reversed(unwanted):  # children before their parents
         task = machine.remove_snapshot(snapshot.id)
         if task:

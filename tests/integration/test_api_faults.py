@@ -6,6 +6,7 @@ one sentence, and run again without it, it ends as it should.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -18,7 +19,7 @@ from typing import Any
 import fault_proxy
 import pytest
 import quick_guests
-from fault_proxy import WRITES, Fault, FaultProxy, Seen
+from fault_proxy import WRITES, Fault, PlaneProxy, Seen
 from module_runs import run_module
 
 from ansible_collections.vmshift.mtv.controlplane import lifetime
@@ -61,6 +62,11 @@ class Scenario:
     params: Params
     before: tuple[tuple[str, Params], ...] = ()
 
+    @property
+    def reads(self) -> bool:
+        """The task writes nothing, so what lies there serves the next one as well."""
+        return self.module.endswith(("_info", "_report", "_trace"))
+
 
 SCENARIOS = (
     Scenario("make a provider", "provider", OVA),
@@ -84,11 +90,11 @@ SCENARIOS = (
     Scenario("read migrations", "migration_info", {}, MIGRATED),
     Scenario("trace a migration", "migration_trace", {"plan": "one"}, MIGRATED),
     Scenario("remove migrations", "migration", {**RUN, "wait": True, "state": "absent"}, MIGRATED),
-    Scenario("report", "migration_report", {"json": "{files}/{ns}.json"}, MIGRATED),
+    Scenario("report", "migration_report", {"json": "{files}/{run}.json"}, MIGRATED),
 )
 #: Tried elsewhere: control_plane talks to the process that it has started and to nobody else; host needs ESXi hosts
 #: (tests/unit/plugins/modules/test_host_faults.py), hook_run hooks that end at once (test_hook_run_faults.py there); the others speak with
-#: vCenters, not with an API server.
+#: vCenters, not with an API server (test_source_vm_faults.py there).
 ELSEWHERE = {"control_plane", "host", "hook_run", "source_vm", "source_vm_info"}
 
 #: What a client may meet at any request, at a watch, at a write to an object that exists; and after the control plane has acted.
@@ -134,10 +140,11 @@ IMPATIENT_SECONDS = 0.3
 class World:
     """A control plane, the proxy before it, and a namespace for each run."""
 
-    def __init__(self, state: State, proxy: FaultProxy, folder: Path) -> None:
+    def __init__(self, state: State, proxy: PlaneProxy, folder: Path) -> None:
         self.proxy, self.folder = proxy, folder
         self.cluster = connection.connect({"kubeconfig": str(state.kubeconfig)})
         self._numbers = itertools.count()
+        self._kept = ("", "")  # a scenario that reads, and its namespace
         self.direct, self.faulty = str(state.kubeconfig), str(proxy.kubeconfig)
 
     def namespace(self) -> str:
@@ -148,19 +155,36 @@ class World:
         return name
 
     def task(self, module: str, params: Params, namespace: str, kubeconfig: str, timeout: int = 60) -> dict[str, Any]:
-        text = (
-            json.dumps(params).replace("{ns}", namespace).replace("{export}", f"{self.folder}/export").replace("{files}", str(self.folder))
-        )
+        known = {"ns": namespace, "run": f"run{next(self._numbers)}", "export": f"{self.folder}/export", "files": str(self.folder)}
+        text = json.dumps(params)
+        for name, value in known.items():
+            text = text.replace(f"{{{name}}}", value)
         waits = {} if module.endswith(("_info", "_report", "_trace")) or module == "settings" else {"wait_timeout": timeout}
         return run_module(module, {"kubeconfig": kubeconfig, "namespace": namespace, **waits, **json.loads(text)})
 
-    def ready(self, scenario: Scenario) -> str:
-        """A namespace in which the task can be run."""
-        namespace = self.namespace()
-        for module, params in scenario.before:
-            result = self.task(module, params, namespace, self.direct)
-            assert not result.get("failed"), result
-        return namespace
+    @contextlib.contextmanager
+    def ready(self, scenario: Scenario) -> Iterator[str]:
+        """A namespace in which the task can be run. However that ends, nothing of it is in the way of the next one."""
+        if self._kept[0] != scenario.name:
+            self.clear()
+        (prepared, namespace), self._kept = self._kept, ("", "")
+        namespace = namespace or self.namespace()
+        try:
+            for module, params in scenario.before if not prepared else ():
+                result = self.task(module, params, namespace, self.direct)
+                assert not result.get("failed"), result
+            yield namespace
+            self._kept = (scenario.name, namespace) if scenario.reads else ("", "")
+        finally:
+            self.proxy.disarm()
+            if not self._kept[1]:
+                self.remove(namespace)
+
+    def clear(self) -> None:
+        """Remove what was kept for tasks that only read."""
+        if self._kept[1]:
+            self.remove(self._kept[1])
+        self._kept = ("", "")
 
     def state_of(self, namespace: str) -> list[Any]:
         """What lies in a namespace, without what differs from run to run."""
@@ -179,7 +203,7 @@ class World:
         wait_gone(self.cluster, [Target("Namespace", "", namespace)], timeout=60)
 
 
-def hasten(patch: pytest.MonkeyPatch, proxy: FaultProxy) -> None:
+def hasten(patch: pytest.MonkeyPatch, proxy: PlaneProxy) -> None:
     """No pauses between attempts, and little patience for an answer of which the proxy knows that it will not come."""
     send = connection.Cluster._send
 
@@ -197,7 +221,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, serve_state: Callable[..., A
     quick_guests.export(folder / "export", GUEST)
     state = State(folder / "state")
     serve_state(state, **quick_guests.quick_path())
-    with FaultProxy(state.kubeconfig, state.pki, folder) as proxy, pytest.MonkeyPatch.context() as patch:
+    with PlaneProxy(state.kubeconfig, state.pki, folder) as proxy, pytest.MonkeyPatch.context() as patch:
         hasten(patch, proxy)
         found = World(state, proxy, folder)
         for module, params in (("provider", {**OVA, "name": "source"}), ("network_map", NETWORKS), ("storage_map", STORAGE)):
@@ -231,12 +255,12 @@ def undisturbed(world: World) -> Callable[[Scenario], Undisturbed]:
 
     def look(scenario: Scenario) -> Undisturbed:
         if scenario.name not in known:
-            namespace = world.ready(scenario)
-            world.proxy.disarm()
-            result = world.task(scenario.module, scenario.params, namespace, world.faulty)
-            assert not result.get("failed"), result
-            known[scenario.name] = Undisturbed(world.proxy.seen, result.get("changed", False), world.state_of(namespace))
-            world.remove(namespace)
+            with world.ready(scenario) as namespace:
+                world.proxy.disarm()
+                result = world.task(scenario.module, scenario.params, namespace, world.faulty)
+                assert not result.get("failed"), result
+                known[scenario.name] = Undisturbed(world.proxy.seen, result.get("changed", False), world.state_of(namespace))
+            assert not (scenario.reads and known[scenario.name].writes)
         return known[scenario.name]
 
     return look
@@ -244,17 +268,16 @@ def undisturbed(world: World) -> Callable[[Scenario], Undisturbed]:
 
 def weathered(world: World, scenario: Scenario, expected: Undisturbed, fault: Fault, at: int) -> bool:
     """The task with a fault at one request ends like an undisturbed one. Whether the fault was met."""
-    namespace = world.ready(scenario)
-    world.proxy.arm(fault, at)
-    result = world.task(scenario.module, scenario.params, namespace, world.faulty)
-    met = bool(world.proxy.faulted)
-    told = (scenario.name, at, world.proxy.seen, result)
-    world.proxy.disarm()
-    assert not result.get("failed"), told
-    assert result.get("changed", False) == expected.changed, told
-    assert world.state_of(namespace) == expected.state, told
-    assert result["stderr"] == "", told
-    world.remove(namespace)
+    with world.ready(scenario) as namespace:
+        world.proxy.arm(fault, at)
+        result = world.task(scenario.module, scenario.params, namespace, world.faulty)
+        met = bool(world.proxy.faulted)
+        told = (scenario.name, at, world.proxy.seen, result)
+        world.proxy.disarm()
+        assert not result.get("failed"), told
+        assert result.get("changed", False) == expected.changed, told
+        assert world.state_of(namespace) == expected.state, told
+        assert result["stderr"] == "", told
     return met
 
 
@@ -308,26 +331,26 @@ def test_a_fault_that_lasts_is_told_in_a_sentence(
     expected = undisturbed(scenario)
     do, sentence = LASTING[fault]
     for at in sorted({0, *expected.writes[:1]}):
-        namespace = world.ready(scenario)
-        world.proxy.arm(do, at, lasting=True)
-        result = world.task(scenario.module, scenario.params, namespace, world.faulty, timeout=2)
-        told = (at, world.proxy.seen, result)
-        world.proxy.disarm()
-        if fault != "409":  # reading does not meet it
-            assert result.get("failed"), told
-        if result.get("failed"):
-            assert re.search(sentence, result["msg"]), told
-            assert not UGLY.search(result["msg"]), told
-            assert len(result["msg"]) < LONGEST_SENTENCE, told
-        assert result["stderr"] == "", told
-        again = world.task(scenario.module, scenario.params, namespace, world.faulty)
-        assert not again.get("failed"), (told, again)
-        assert world.state_of(namespace) == expected.state, (told, again)
-        world.remove(namespace)
+        with world.ready(scenario) as namespace:
+            world.proxy.arm(do, at, lasting=True)
+            result = world.task(scenario.module, scenario.params, namespace, world.faulty, timeout=2)
+            told = (at, world.proxy.seen, result)
+            world.proxy.disarm()
+            if fault != "409":  # reading does not meet it
+                assert result.get("failed"), told
+            if result.get("failed"):
+                assert re.search(sentence, result["msg"]), told
+                assert not UGLY.search(result["msg"]), told
+                assert len(result["msg"]) < LONGEST_SENTENCE, told
+            assert result["stderr"] == "", told
+            again = world.task(scenario.module, scenario.params, namespace, world.faulty)
+            assert not again.get("failed"), (told, again)
+            assert world.state_of(namespace) == expected.state, (told, again)
 
 
 def test_a_whole_play_weathers_a_storm(world: World, play: Callable[..., Any]) -> None:
     faults = [*ANYWHERE.values(), *WATCHING.values(), fault_proxy.conflict, fault_proxy.reset_after, fault_proxy.internal_error_after]
+    world.clear()
     faults.remove(fault_proxy.silent_watch)  # a minute each, outside of this process
     seed = int(os.environ.get("STORM", "20"))
     request = {

@@ -413,6 +413,11 @@ BAD_FILES: tuple[tuple[Any, Callable[[bytes, bytes], bytes], str], ...] = (
     ("diskless.ova", lambda good, ovf: archive(("good.ovf", ovf)), "names the disk file 'good-disk1.vmdk', which it does not hold"),
     ("xml.ova", lambda good, ovf: archive(("good.ovf", ovf[: len(ovf) // 2])), "XML"),
     (
+        "sum.ova",
+        lambda good, ovf: archive(("good.ovf", ovf), ("good.mf", b"SHA256(good.ovf)= 00")),
+        "has the descriptor 'good.ovf' with the checksum ",
+    ),
+    (
         "entity.ova",
         lambda good, ovf: archive(("good.ovf", b'<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]><a>&e;</a>')),
         "entit|DOCTYPE|DTD",

@@ -1,6 +1,6 @@
-"""An HTTPS proxy before a control plane that does what goes wrong between a client and a Kubernetes API server.
+"""An HTTPS proxy that does what goes wrong between a client and a Kubernetes API server, or a vCenter.
 
-It presents the control plane's own certificate, so a kubeconfig with another port is all that a client needs (`kubeconfig`).
+It presents the server's own certificate, so another port is all that a client needs: `url`, and of a control plane `kubeconfig`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import random
 import socket
 import ssl
@@ -87,6 +88,16 @@ class Call:
             transport.abort()
         return web.Response()
 
+    def garble(self) -> web.StreamResponse:
+        """Say what is no TLS in the midst of a connection, as a broken middlebox does, and end it."""
+        transport = self.request.transport
+        if transport is not None:
+            with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as plain:
+                plain.setblocking(True)
+                plain.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+            transport.abort()
+        return web.Response()
+
     async def stall(self) -> web.StreamResponse:
         """Say nothing more until the client goes, or the fault is over."""
         await self.proxy.quiet.wait()
@@ -127,6 +138,19 @@ async def internal_error_after(call: Call) -> web.StreamResponse:
 async def gateway_page_after(call: Call) -> web.StreamResponse:
     await call.forward()
     return _page(502, "502 Bad Gateway")
+
+
+async def unavailable_page(_call: Call) -> web.StreamResponse:
+    return _page(503, "503 Service Unavailable")
+
+
+async def late(call: Call) -> web.StreamResponse:
+    await asyncio.sleep(0.3)
+    return await call.pass_on()
+
+
+async def garbled(call: Call) -> web.StreamResponse:
+    return call.garble()
 
 
 async def gateway_timeout_after(call: Call) -> web.StreamResponse:
@@ -228,12 +252,13 @@ SILENT: set[Fault | None] = {stall_before, stall_after, silent_watch}
 
 
 class FaultProxy:
-    """`with FaultProxy(kubeconfig, pki, folder) as proxy: proxy.arm(reset_after, at=2)`: a fault for the third request from now on."""
+    """`with FaultProxy(url, pki) as proxy: proxy.arm(reset_after, at=2)`: a fault for the third request from now on.
 
-    def __init__(self, kubeconfig: Path, pki: Path, folder: Path) -> None:
-        self._config = yaml.safe_load(kubeconfig.read_text())
-        self._upstream = self._config["clusters"][0]["cluster"]["server"]
-        self._pki, self._folder = pki, folder
+    upstream: https://HOST:PORT, whose certificate, key and authority lie in `pki` as server.crt, server.key and ca.crt.
+    """
+
+    def __init__(self, upstream: str, pki: Path) -> None:
+        self._upstream, self._pki = upstream, pki
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._fault: Fault | None = None
@@ -247,10 +272,7 @@ class FaultProxy:
     def __enter__(self) -> FaultProxy:
         self._thread.start()
         port = asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(30)
-        self._config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{port}"
-        self.kubeconfig = self._folder / "faulty.kubeconfig"
-        self.kubeconfig.touch(0o600)
-        self.kubeconfig.write_text(yaml.safe_dump(self._config))
+        self.url = f"https://127.0.0.1:{port}"
         return self
 
     def __exit__(self, *_unused: object) -> None:
@@ -316,6 +338,22 @@ class FaultProxy:
         call = Call(self, request, await request.read())
         self.seen.append(Seen(request.method, request.path, call.is_watch, fault is not None))
         return await (fault(call) if fault else call.pass_on())
+
+
+class PlaneProxy(FaultProxy):
+    """Before a control plane; `kubeconfig`, in `folder`, leads through it."""
+
+    def __init__(self, kubeconfig: Path, pki: Path, folder: Path) -> None:
+        self._config = yaml.safe_load(kubeconfig.read_text())
+        self.kubeconfig = folder / "faulty.kubeconfig"
+        super().__init__(self._config["clusters"][0]["cluster"]["server"], pki)
+
+    def __enter__(self) -> PlaneProxy:
+        super().__enter__()
+        self._config["clusters"][0]["cluster"]["server"] = self.url
+        self.kubeconfig.touch(0o600)
+        self.kubeconfig.write_text(yaml.safe_dump(self._config))
+        return self
 
 
 def _passed_on(headers: Any) -> dict[str, str]:

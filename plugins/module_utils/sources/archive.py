@@ -1,15 +1,18 @@
 # Copyright (c) 2026, vmshift contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""OVA archives and OVF files on disk: the descriptor, and whether the disks it names are there.
+"""OVA archives and OVF files on disk: the descriptor, whether the disks it names are there, and whether its manifest knows it.
 
-Of an archive only the tar headers and the descriptor are read, so that its size does not matter.
+Of an archive only the tar headers, the descriptor and the manifest are read, so that its size does not matter. The checksums of disks
+are left to virt-v2v, which reads them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import posixpath
+import re
 import tarfile
 from pathlib import Path
 from typing import IO, Any
@@ -19,7 +22,10 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovf import Env
 
 #: Real descriptors have some ten KiB.
 LARGEST_DESCRIPTOR = 8 * 2**20
+LARGEST_MANIFEST = 2**20
 MOST_MEMBERS = 10_000
+
+_CHECKSUM = re.compile(r"(?P<algorithm>SHA-?\d+|MD5) ?\((?P<file>.+)\) ?= ?(?P<sum>[0-9a-fA-F]+)", re.IGNORECASE)
 
 
 def read_ova(path: Path) -> Envelope:
@@ -51,6 +57,34 @@ def check_disk_files(path: Path, envelope: Envelope) -> None:
             raise OvfError(f"names the disk file {href!r}, which does not lie beside it")
 
 
+def check_descriptor(path: Path) -> None:
+    """The manifest that lies beside the descriptor `path`, if any, has its checksum. Raises OvfError, OSError."""
+    for name in (path.stem + ".mf", path.stem + ".MF"):
+        manifest = path.with_name(name)
+        if manifest.is_file():
+            with open(manifest, "rb") as file, open(path, "rb") as descriptor:
+                _check_sum(path.name, descriptor.read(LARGEST_DESCRIPTOR), file.read(LARGEST_MANIFEST))
+
+
+def checksums(manifest: bytes) -> dict[str, tuple[str, str]]:
+    """Name of a file -> (algorithm, checksum in lower case), of the lines of a manifest that can be read."""
+    lines = (line.strip() for line in manifest.decode(errors="replace").splitlines())
+    return {m["file"]: (m["algorithm"].upper().replace("-", ""), m["sum"].lower()) for line in lines if (m := _CHECKSUM.fullmatch(line))}
+
+
+def _check_sum(name: str, descriptor: bytes, manifest: bytes) -> None:
+    algorithm, expected = checksums(manifest).get(name, ("", ""))
+    try:
+        actual = hashlib.new(algorithm.lower(), descriptor, usedforsecurity=False).hexdigest()
+    except ValueError:  # not in the manifest, or by an algorithm that is not known here
+        return
+    if actual != expected:
+        raise OvfError(
+            f"has the descriptor {name!r} with the checksum {actual}, but its manifest says {algorithm} {expected}: "
+            "it was damaged or changed after the export; export or copy it anew, or remove the manifest"
+        )
+
+
 def _read(archive: tarfile.TarFile, size: int) -> Envelope:
     members: dict[str, tarfile.TarInfo] = {}
     descriptor = ""
@@ -73,14 +107,21 @@ def _read(archive: tarfile.TarFile, size: int) -> Envelope:
     if not descriptor:
         raise OvfError("holds no .ovf descriptor")
     _check_size(members[descriptor].size)
-    stream = archive.extractfile(members[descriptor])
-    envelope = parse(stream.read() if stream else b"")
-    folder = posixpath.dirname(descriptor)
+    text, folder = _content(archive, members[descriptor]), posixpath.dirname(descriptor)
+    for name, member in members.items():
+        if name.lower().endswith(".mf") and posixpath.dirname(name) == folder and member.isfile():
+            _check_sum(posixpath.basename(descriptor), text, _content(archive, member))
+    envelope = parse(text)
     for disk in envelope.disks:
         names = {posixpath.normpath(posixpath.join(folder, href)) for href in (disk.href, unquote(disk.href))}
         if disk.href and not disk.chunked and not names & members.keys():
             raise OvfError(f"names the disk file {disk.href!r}, which it does not hold")
     return envelope
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    stream = archive.extractfile(member)
+    return stream.read(LARGEST_DESCRIPTOR) if stream else b""
 
 
 def _check_size(size: int) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import CONNECTION, Collected, SourceError
-from ansible_collections.vmshift.mtv.plugins.module_utils.sources.archive import check_disk_files, read_ova, read_ovf
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.archive import check_descriptor, check_disk_files, read_ova, read_ovf
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovf import Disk, Envelope, Network, OvfError, System, unit_bytes
 
 MOUNT = "/ova"
@@ -66,7 +66,7 @@ def collect(folder: Path, cache: dict[str, Read] | None = None) -> Collected:
             read = cache[appliance.relative] = _read(appliance)
         problem = read.problem
         if read.envelope is not None:
-            problem = _missing_disk_file(appliance, read.envelope) or inventory.add(appliance, read.envelope)
+            problem = _mismatch(appliance, read.envelope) or inventory.add(appliance, read.envelope)
         if problem:
             problems.append(f"{appliance.relative} {problem}")
     for gone in cache.keys() - {appliance.relative for appliance in appliances}:
@@ -147,13 +147,16 @@ def _read(appliance: Appliance) -> Read:
     return Read(appliance.stamp, envelope)
 
 
-def _missing_disk_file(appliance: Appliance, envelope: Envelope) -> str:
-    """Looked at anew each time: the disks of an .ovf file come and go without the descriptor changing."""
+def _mismatch(appliance: Appliance, envelope: Envelope) -> str:
+    """Looked at anew each time: disks and manifest of an .ovf file come and go without the descriptor changing."""
     if not appliance.is_archive:
         try:
             check_disk_files(appliance.path, envelope)
+            check_descriptor(appliance.path)
         except OvfError as error:
             return str(error)
+        except OSError as error:
+            return f"has a manifest that cannot be read: {_reason(error)}"
     return ""
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 60.0  # seconds for one request
 _PARTIAL_CHAIN = getattr(ssl, "VERIFY_X509_PARTIAL_CHAIN", 0x80000)  # trust a certificate that is not self-signed; named since Python 3.10
+_SSL = re.compile(r"\[SSL: \w+\] (.+) \(_ssl\.c:\d+\)")
 _THUMBPRINT = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){19}")
 
 
@@ -269,7 +270,7 @@ def explained(endpoint: Endpoint) -> Iterator[None]:
             f"{endpoint.url} does not permit that: {words(error)} {getattr(error, 'privilegeId', '')}".rstrip(), DATA
         ) from error
     except vim.fault.HostConnectFault as error:
-        raise SourceError(f"cannot connect to {endpoint.url}: {words(error)}", CONNECTION) from error
+        raise SourceError(f"cannot connect to {endpoint.url}: {_without_ssl_jargon(words(error))}", CONNECTION) from error
     except ssl.SSLCertVerificationError as error:
         raise SourceError(
             f"the certificate of {endpoint.url} is not trusted: {error.verify_message or error.reason}", CONNECTION
@@ -280,6 +281,10 @@ def explained(endpoint: Endpoint) -> Iterator[None]:
         raise SourceError(f"{endpoint.url} does not answer like vSphere: {' '.join(str(error).split())}", CONNECTION) from error
 
 
+def _without_ssl_jargon(text: str) -> str:
+    return _SSL.sub(r"TLS failed, \1", text)
+
+
 def _not_trusted(endpoint: Endpoint, error: ssl.SSLCertVerificationError) -> str:
     return f"the certificate of {endpoint.url} is not trusted: {error.verify_message or error.reason}"
 
@@ -287,4 +292,6 @@ def _not_trusted(endpoint: Endpoint, error: ssl.SSLCertVerificationError) -> str
 def _reason(error: OSError) -> str:
     if isinstance(error, TimeoutError):
         return "it did not answer in time"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed, {(error.reason or str(error)).replace('_', ' ').lower()}"
     return (error.strerror or str(error) or type(error).__name__).lower()

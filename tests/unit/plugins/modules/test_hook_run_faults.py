@@ -6,7 +6,7 @@ from pathlib import Path
 
 import fault_proxy
 import pytest
-from fault_proxy import WRITES, FaultProxy
+from fault_proxy import WRITES, PlaneProxy
 
 from ansible_collections.vmshift.mtv.plugins.module_utils import connection, resources
 
@@ -27,7 +27,7 @@ def proxy(plane, tmp_path, monkeypatch):
     for room in (connection, resources):
         monkeypatch.setattr(room.time, "sleep", lambda seconds: None)
     kubeconfig = Path(plane.kubeconfig)
-    with FaultProxy(kubeconfig, kubeconfig.parent / "pki", tmp_path) as found:
+    with PlaneProxy(kubeconfig, kubeconfig.parent / "pki", tmp_path) as found:
         yield found
 
 

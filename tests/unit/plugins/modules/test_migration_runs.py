@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import datetime, timedelta, timezone
 
 import pytest
+
+from ansible_collections.vmshift.mtv.plugins.module_utils.cutover import text_of
 
 GIVEN = {"plan": "demo", "namespace": "mig", "wait_timeout": 20}
 TIME = "2026-01-01T00:00:00Z"
@@ -415,6 +418,34 @@ def test_a_timeout_says_where_the_vms_stand(run, runner):
     assert "VM app (id-app): Running at step ImageConversion" in failed["msg"]
 
 
+def test_nobody_waits_longer_than_the_window(plane, run, runner):
+    late = text_of(datetime.now(timezone.utc) + timedelta(seconds=2))
+    begin = time.monotonic()
+    failed = run("migration", **{**GIVEN, "wait_timeout": 60, "wait_until": late})
+    assert time.monotonic() - begin < 15
+    assert f"Migration mig/demo-1 has not ended by {late}; it goes on." in failed["msg"]
+    assert "VM app (id-app): Running at step ImageConversion" in failed["msg"]
+    runner.end("demo-1", "Succeeded", [runner.vm("app", "Succeeded"), runner.vm("db", "Succeeded")])
+    assert run("migration", **GIVEN, wait_until=late)["outcome"] == "Succeeded", "the same task afterwards sees the end"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"cutover": "now", "wait_until": "2026-01-01T00:00:00Z"}, "wait_until: 2026-01-01T00:00:00Z is not after the cutover at "),
+        (
+            {"vm_cutover": [{"vm": "app", "cutover": "2126-01-02 00:00 UTC"}], "wait_until": "2126-01-01T22:00Z"},
+            "the cutover at 2126-01-02",
+        ),
+        ({"wait_until": "2126-01-01 22:00"}, "wait_until: '2126-01-01 22:00' says no zone; give one with the time, such as "),
+        ({"wait_until": "now"}, "wait_until: 'now' is not a time; give one with its zone, such as "),
+    ],
+)
+def test_a_window_that_cannot_be_kept_is_refused(plane, run, runner, options, said):
+    failed = run("migration", **GIVEN, wait=False, **options)
+    assert said in failed["msg"] and "or now" not in failed["msg"] and names(plane) == []
+
+
 @pytest.fixture
 def data_volume(plane, runner):
     """The disk of a VM of the running plan, in a phase."""
@@ -572,6 +603,7 @@ def test_a_conversion_cannot_be_resumed_by_a_follow_up(plane, run, runner):
     [
         ({"resume_conversion": True}, "resume_conversion: this is a way to retry; give retry: true, too."),
         ({"state": "canceled", "cutover": "now"}, "cutover: this goes with state started only; state is canceled."),
+        ({"state": "absent", "wait_until": "2126-01-01T00:00:00Z"}, "wait_until: this goes with state started only; state is absent."),
         ({"state": "absent", "retry": True}, "retry: this goes with state started only; state is absent."),
         ({"vms": ["app"]}, "vms: which VMs a run migrates is said in the plan"),
         ({"vm_cutover": [{"vm": "app"}]}, "missing required arguments: cutover"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tarfile
@@ -128,6 +129,7 @@ def bad_archives(folder: Path, ovf_text, pack) -> dict[str, str]:
     pack(folder / "no-descriptor.ova", {"web-disk1.vmdk": b"x"})
     pack(folder / "no-disk.ova", {"web.ovf": ovf_text()})
     pack(folder / "bad-xml.ova", {"web.ovf": b"<Envelope><oops"})
+    pack(folder / "changed.ova", {**good, "web.mf": b"SHA256(web-disk1.vmdk)= 12\nSHA256(web.ovf)= " + b"0a" * 32})
     pack(folder / "many.ova", {f"f{number}": b"" for number in range(10_001)})
     pack(folder / "endless.ova", {"web.ovf": b" " * (8 * 2**20 + 1)})
     (folder / "folder.ova").mkdir()
@@ -146,6 +148,7 @@ def bad_archives(folder: Path, ovf_text, pack) -> dict[str, str]:
         "no-descriptor.ova": "holds no .ovf descriptor",
         "no-disk.ova": "names the disk file 'web-disk1.vmdk', which it does not hold",
         "bad-xml.ova": "not well-formed XML",
+        "changed.ova": f"but its manifest says SHA256 {'0a' * 32}: it was damaged or changed after the export",
         "many.ova": "holds more than 10000 files",
         "endless.ova": "has a descriptor of 8388609 bytes",
         "pipe.ova": "is not a regular file",
@@ -219,6 +222,26 @@ def test_missing_disk_that_arrives_later_is_seen(tmp_path, ovf_text) -> None:
     assert not collect(tmp_path, cache).resources["vms"]
     (tmp_path / "web-disk1.vmdk").write_bytes(b"x")
     assert [vm["name"] for vm in collect(tmp_path, cache).resources["vms"]] == ["web"]
+
+
+@pytest.mark.parametrize("line", ["SHA1(web.ovf)= {sha1}", "SHA256 (web.ovf) = {sha256}", "SHA512(web.ovf)={sha512}", "A(web.ovf)= 1", ""])
+def test_manifests_that_know_the_descriptor(tmp_path, ovf_text, pack, line: str) -> None:
+    """By any of the algorithms of exporters; what is no checksum says nothing."""
+    text = ovf_text()
+    manifest = line.format(**{name: hashlib.new(name, text).hexdigest().upper() for name in ("sha1", "sha256", "sha512")}).encode()
+    pack(tmp_path / "web.ova", {"web.ovf": text, "web.mf": manifest, "web-disk1.vmdk": b"x"})
+    assert (len(collect(tmp_path).resources["vms"]), collect(tmp_path).problems) == (1, [])
+
+
+def test_manifest_beside_a_descriptor_is_looked_at_anew(tmp_path, ovf_text) -> None:
+    cache: dict[str, Any] = {}
+    (tmp_path / "web.ovf").write_bytes(ovf_text())
+    (tmp_path / "web-disk1.vmdk").write_bytes(b"x")
+    (tmp_path / "web.mf").write_bytes(b"SHA1(web.ovf)= " + b"0" * 40)
+    [problem] = collect(tmp_path, cache).problems
+    assert problem.startswith("web.ovf has the descriptor 'web.ovf' with the checksum ")
+    (tmp_path / "web.mf").write_bytes(b"SHA1(web.ovf)= " + hashlib.sha1(ovf_text()).hexdigest().encode())
+    assert collect(tmp_path, cache).problems == []
 
 
 # --- speed -----------------------------------------------------------------------------------------------------------
