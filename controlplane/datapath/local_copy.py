@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ansible_collections.vmshift.mtv.controlplane.datapath import transfer
+from ansible_collections.vmshift.mtv.controlplane.datapath import volume as volumes
 from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Totals
 
 CHUNK = 16 << 20  # bytes the kernel is asked to copy at once
@@ -63,7 +63,7 @@ def copy(source: Path, volume: Path, tell: Callable[[Totals], None]) -> Totals:
 def _clear_between(volume: int, extents: list[tuple[int, int]], room: int) -> None:
     upto = 0
     for begin, end in [*extents, (room, room)]:
-        transfer.clear(volume, upto, begin - upto)
+        volumes.clear(volume, upto, begin - upto)
         upto = end
 
 
@@ -97,12 +97,12 @@ def _copied(source: int, target: int, begin: int, end: int) -> Iterator[int]:
             count = _through_this_process(source, target, begin, min(_BUFFER, end - begin))
         if not count:
             raise OSError(errno.EIO, "the disk became shorter while it was copied")
-        transfer.start_writing(target, begin, count)
+        volumes.start_writing(target, begin, count)
         begin += count
         yield count
 
 
 def _through_this_process(source: int, target: int, offset: int, length: int) -> int:
     data = os.pread(source, length, offset)
-    transfer.write(target, offset, memoryview(data))
+    volumes.write(target, offset, memoryview(data))
     return len(data)

@@ -1,16 +1,14 @@
 """Bytes of a disk out of a source that answers range reads, into a volume: in parallel, checked, and after an interruption from
 where it had come.
 
-A disk is read in pieces. What was read of a piece is summed up, and the sum is written into a journal once the piece is in the
-volume. A copy that begins again reads only those pieces anew of which the volume does not hold what the journal says: nothing has to
-be believed of how the last attempt ended. At the end every piece is read back and compared with its sum.
+A disk is read in pieces. What was written of a piece is read back from the volume and compared, and its sum goes into a journal
+then. A copy that begins again reads only those pieces anew of which the volume does not hold what the journal says: nothing has to be
+believed of how the last attempt ended.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
 import hashlib
 import json
 import os
@@ -21,15 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TextIO
 
+from ansible_collections.vmshift.mtv.controlplane.datapath import volume as volumes
+
 PIECE = 4 << 20  # bytes
-GRAIN = 64 << 10  # bytes; a run of zeros of this size becomes a hole
 THREADS = 4
 ATTEMPTS = 6  # of one piece, with growing pauses: about half a minute until a source counts as gone
 FIRST_PAUSE = 1.0  # seconds; doubled with each attempt
-_ZEROS = bytes(GRAIN)
-_START_WRITING = 2  # SYNC_FILE_RANGE_WRITE
-_PUNCH = 0x02 | 0x01  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
-_HAS_NO_HOLES = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
 class SourceGone(Exception):
@@ -136,7 +131,6 @@ class Transfer:
         self._in_threads(self._copy_pieces, wanted)
         with self._volume.open("rb") as file:
             os.fsync(file.fileno())
-        self._in_threads(self._check_pieces, wanted)
         return self.totals
 
     def _in_threads(self, work: Callable[[Iterator[tuple[int, int]]], None], wanted: list[tuple[int, int]]) -> None:
@@ -166,36 +160,28 @@ class Transfer:
             raise self._failure
 
     def _copy_pieces(self, mine: Iterator[tuple[int, int]]) -> None:
-        buffer = memoryview(bytearray(PIECE))
+        wanted, found = memoryview(bytearray(PIECE)), memoryview(bytearray(PIECE))
+        behind: tuple[int, int] | None = None  # the piece that is on its way to the disk
         with contextlib.ExitStack() as stack:
             volume = os.open(self._volume, os.O_RDWR)
             stack.callback(os.close, volume)
-            connection = _Lasting(self._connect)
-            stack.callback(connection.close)
+            connection = stack.enter_context(contextlib.closing(_Lasting(self._connect)))
             for offset, length in mine:
-                view = buffer[:length]
-                if self._is_there(volume, offset, view):
+                piece, back = wanted[:length], found[:length]
+                known = self._journal.sums.get((offset, length))
+                if known is not None and volumes.read(volume, offset, back) and _sum(back) == known:
                     self._count(kept=length)
                     continue
-                connection.read(offset, view)
-                write(volume, offset, view)
-                start_writing(volume, offset, length)
-                self._journal.add(offset, length, _sum(view))
-                self._count(read=length)
-
-    def _is_there(self, volume: int, offset: int, view: memoryview) -> bool:
-        digest = self._journal.sums.get((offset, len(view)))
-        return digest is not None and _holds(volume, offset, view, digest)
-
-    def _check_pieces(self, mine: Iterator[tuple[int, int]]) -> None:
-        buffer = memoryview(bytearray(PIECE))
-        volume = os.open(self._volume, os.O_RDONLY)
-        try:
-            for offset, length in mine:
-                if not _holds(volume, offset, buffer[:length], self._journal.sums[offset, length]):
+                connection.read(offset, piece)
+                if behind:
+                    volumes.finish_writing(volume, *behind)
+                volumes.write(volume, offset, piece)
+                volumes.start_writing(volume, offset, length)
+                behind = offset, length
+                if not (volumes.read(volume, offset, back) and volumes.same(piece, back)):
                     raise Damaged(f"the volume does not hold what was written into it at byte {offset}")
-        finally:
-            os.close(volume)
+                self._journal.add(offset, length, _sum(piece))
+                self._count(read=length)
 
     def _count(self, *, read: int = 0, kept: int = 0) -> None:
         with self._lock:
@@ -234,66 +220,3 @@ class _Lasting:
 
 def _sum(view: memoryview) -> str:
     return hashlib.sha256(view).hexdigest()
-
-
-def _holds(volume: int, offset: int, view: memoryview, digest: str) -> bool:
-    """The volume has what `digest` was made of. `view` is overwritten."""
-    filled = 0
-    while filled < len(view):
-        count = os.preadv(volume, [view[filled:]], offset + filled)
-        if not count:
-            return False
-        filled += count
-    return _sum(view) == digest
-
-
-def write(volume: int, offset: int, data: memoryview) -> None:
-    """Write `data` at `offset` of a file, long runs of zeros as holes."""
-    start = 0
-    while start < len(data):
-        zero = _is_zero(data[start : start + GRAIN])
-        end = start + GRAIN
-        while end < len(data) and _is_zero(data[end : end + GRAIN]) == zero:
-            end += GRAIN
-        end = min(end, len(data))
-        if zero:
-            clear(volume, offset + start, end - start)
-        else:
-            _write_all(volume, offset + start, data[start:end])
-        start = end
-
-
-def clear(volume: int, offset: int, length: int) -> None:
-    """Make zeros of a part of a file; a hole, where the file system has those."""
-    if _libc.fallocate(volume, _PUNCH, ctypes.c_int64(offset), ctypes.c_int64(length)) == 0:
-        return
-    code = ctypes.get_errno()
-    if code not in _HAS_NO_HOLES:
-        raise OSError(code, os.strerror(code))
-    end = offset + length
-    while offset < end:
-        count = min(GRAIN, end - offset)
-        if os.pread(volume, count, offset) != _ZEROS[:count]:  # a file that has holes there keeps them
-            _write_all(volume, offset, memoryview(_ZEROS)[:count])
-        offset += count
-
-
-def start_writing(volume: int, offset: int, length: int) -> None:
-    """Let a part of a file be on its way to the disk: else all of a copy would still have to be written at its end.
-
-    Where the kernel cannot, it will be.
-    """
-    _libc.sync_file_range(volume, ctypes.c_int64(offset), ctypes.c_int64(length), _START_WRITING)
-
-
-def _is_zero(data: memoryview) -> bool:
-    return data[0] == 0 and data.tobytes() == _ZEROS[: len(data)]
-
-
-def _write_all(volume: int, offset: int, data: memoryview) -> None:
-    while data:
-        count = os.pwrite(volume, data, offset)
-        data, offset = data[count:], offset + count
-
-
-_libc = ctypes.CDLL(None, use_errno=True)

@@ -18,17 +18,12 @@ ROUNDS = 3
 DISK, BLOCKS, BLOCK = 1 << 30, 256, 64 << 10
 SMOKE = {"ROUNDS": 1, "DISK": 8 << 20, "BLOCKS": 4}
 
-#: The copy as the importer makes it, compared with its sums: folder of the lab, volume, folder for its journal, snapshot, change ID.
+#: The copy as the importer makes it, compared with what was read: its environment as JSON, volume, folder for its journal.
 OURS = """
 import sys, json
 from pathlib import Path
-from ansible_collections.vmshift.mtv.controlplane.datapath import vsphere_disk
-from ansible_collections.vmshift.mtv.lab.vsphere.server import VSphere
-lab = VSphere.attach(Path(sys.argv[1]))
-vm = lab.vm("big")
-with lab.session() as session:
-    uuid = session.read([session.object("VirtualMachine", vm["id"])], ["config.uuid"])[vm["id"]]["config.uuid"]
-request = vsphere_disk.Request(lab.endpoint(), uuid, vm["disks"][0]["file"], *sys.argv[4:])
+from ansible_collections.vmshift.mtv.controlplane.datapath import importer, vsphere_disk
+request = importer.request(json.loads(sys.argv[1]))
 copied = vsphere_disk.copy(request, Path(sys.argv[2]), Path(sys.argv[3]), lambda _totals: None, lambda _line: None)
 print(json.dumps({"read": copied.totals.read, "full": copied.full}))
 """
@@ -56,7 +51,7 @@ def copies(work: Path, lab: Any) -> Iterator[Measure]:
         source = ["nbdkit", "-U", "-", "curl", f"url={url}", f"cookie=+{work / 'cookie'}", f"cainfo={work / 'ca.pem'}"]
         convert = [*source, "--run", f"qemu-img convert -n -O raw $uri {work / 'theirs.raw'}"]
         for _unused in range(ROUNDS):
-            ours.append(taken(copy(work, "ours.raw"), work / "ours.raw")[:2])
+            ours.append(taken(copy(work, lab, "ours.raw"), work / "ours.raw")[:2])
             theirs.append(taken(convert, work / "theirs.raw")[:2])
     for what, figures in (("the importer, with sums", ours), ("nbdkit and qemu-img convert", theirs)):
         yield Measure(f"{DISK >> 20} MiB, {what}", DISK / median(wall for wall, _cpu in figures) / 2**20, "MiB/s")
@@ -74,7 +69,7 @@ def changes(work: Path, lab: Any) -> Iterator[Measure]:
         previous = machine.disks(snapshots[0])[0].change_id
         write(lab, BLOCK, BLOCKS)
         snapshots.append(snapshot(machine, "second"))
-    wall, cpu, said = taken(copy(work, "ours.raw", snapshots[1], previous), work / "ours.raw", fresh=False)
+    wall, cpu, said = taken(copy(work, lab, "ours.raw", snapshots[1], previous), work / "ours.raw", fresh=False)
     if json.loads(said)["full"]:
         raise RuntimeError(said)
     changed = BLOCKS * BLOCK
@@ -95,9 +90,23 @@ def snapshot(machine: Any, name: str) -> str:
     return str(machine.wait(machine.create_snapshot(name, quiesce=False))._moId)
 
 
-def copy(work: Path, volume: str, *checkpoint: str) -> list[str]:
+def copy(work: Path, lab: Any, volume: str, current: str = "", previous: str = "") -> list[str]:
     (work / "journal").unlink(missing_ok=True)
-    return [sys.executable, "-c", OURS, str(work / "vcenter"), str(work / volume), str(work), *checkpoint]
+    vm, endpoint = lab.vm("big"), lab.endpoint()
+    with lab.session() as session:
+        uuid = session.read([session.object("VirtualMachine", vm["id"])], ["config.uuid"])[vm["id"]]["config.uuid"]
+    variables = {
+        "IMPORTER_SOURCE": "vddk",
+        "IMPORTER_ENDPOINT": endpoint.url,
+        "IMPORTER_ACCESS_KEY_ID": endpoint.user,
+        "IMPORTER_SECRET_KEY": endpoint.password,
+        "IMPORTER_CA": endpoint.ca,
+        "IMPORTER_UUID": uuid,
+        "IMPORTER_BACKING_FILE": vm["disks"][0]["file"],
+        "IMPORTER_CURRENT_CHECKPOINT": current,
+        "IMPORTER_PREVIOUS_CHECKPOINT": previous,
+    }
+    return [sys.executable, "-c", OURS, json.dumps(variables), str(work / volume), str(work)]
 
 
 def taken(argv: list[str], volume: Path, *, fresh: bool = True) -> tuple[float, float, str]:
