@@ -22,7 +22,8 @@ from typing import IO, Any, cast
 from ansible_collections.vmshift.mtv.controlplane.datapath import transfer
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import DISK_IMAGE
 from ansible_collections.vmshift.mtv.controlplane.datapath.ranges import Extent, RangeReader, reason
-from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Damaged, Journal, SourceGone, Totals, Transfer
+from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Journal, SourceGone, Totals, Transfer
+from ansible_collections.vmshift.mtv.controlplane.datapath.volume import Writer
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import DATA, SourceError
 
 JOURNAL_FILE = "journal"
@@ -190,11 +191,10 @@ def _stream(source: _Source, volume: Path, tell: Tell) -> Totals:
         received = _Received(reader.name, answer, request.checksum)
         _empty(volume)
         totals = Totals(volume.stat().st_size)
-        sums = _write(_disk_image(request.url, received), reader.name, volume, totals, tell)
+        _write(_disk_image(request.url, received), reader.name, volume, totals, tell)
         received.finish()
     finally:
         reader.close()
-    _compare(volume, sums)
     totals.wanted = totals.read
     tell(totals)
     return totals
@@ -280,22 +280,20 @@ def _decompressed(path: str, first: bytes, received: _Received) -> Iterator[byte
         raise SourceGone(f"{path} broke off in the middle of compressed data")
 
 
-def _write(chunks: Iterator[bytes], name: str, volume: Path, totals: Totals, tell: Tell) -> list[tuple[int, int, str]]:
-    """(offset, length, sum) of each piece written."""
-    sums: list[tuple[int, int, str]] = []
+def _write(chunks: Iterator[bytes], name: str, volume: Path, totals: Totals, tell: Tell) -> None:
+    """Raises SourceError, Damaged, OSError."""
     buffer, offset, room = bytearray(), 0, volume.stat().st_size
     with volume.open("r+b") as file:
+        writer = Writer(file.fileno(), transfer.PIECE)
 
         def flush() -> None:
             nonlocal offset
-            piece = memoryview(bytes(buffer[: transfer.PIECE]))
+            piece = memoryview(buffer[: transfer.PIECE])
             if offset == 0:
                 _refuse_format(name, bytes(piece[:4]))
             if offset + len(piece) > room:
                 raise SourceError(f"{name} has more than the {room} bytes that its volume holds", DATA)
-            transfer.write(file.fileno(), offset, piece)
-            transfer.start_writing(file.fileno(), offset, len(piece))
-            sums.append((offset, len(piece), hashlib.sha256(piece).hexdigest()))
+            writer.put(offset, piece)
             del buffer[: transfer.PIECE]
             offset += len(piece)
             totals.read = offset
@@ -308,11 +306,3 @@ def _write(chunks: Iterator[bytes], name: str, volume: Path, totals: Totals, tel
         if buffer:
             flush()
         os.fsync(file.fileno())
-    return sums
-
-
-def _compare(volume: Path, sums: list[tuple[int, int, str]]) -> None:
-    with volume.open("rb") as file:
-        for offset, length, digest in sums:
-            if hashlib.sha256(os.pread(file.fileno(), length, offset)).hexdigest() != digest:
-                raise Damaged(f"the volume does not hold what was written into it at byte {offset}")

@@ -25,7 +25,8 @@ from types import FrameType
 from ansible_collections.vmshift.mtv.controlplane.datapath import http_disk, local_copy, space, vsphere_disk
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import Mounts, NotMounted
 from ansible_collections.vmshift.mtv.controlplane.datapath.pod_files import MESSAGE_FILE, RESULT_FILE, Teller, write_json
-from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Damaged, SourceGone, Totals
+from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import SourceGone, Totals
+from ansible_collections.vmshift.mtv.controlplane.datapath.volume import Damaged
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import SourceError
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.session import Endpoint
 

@@ -25,10 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from ansible_collections.vmshift.mtv.controlplane.datapath import space, transfer
+from ansible_collections.vmshift.mtv.controlplane.datapath import space
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import Mounts, NotMounted
 from ansible_collections.vmshift.mtv.controlplane.datapath.pod_files import MESSAGE_FILE, RESULT_FILE, Teller, write_json
-from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Damaged, SourceGone, Totals
+from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import SourceGone, Totals
+from ansible_collections.vmshift.mtv.controlplane.datapath.volume import Damaged, clear
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import SourceError
 
 HOLD_SECONDS = 60.0  # until a volume is given up that another process still writes to: one of a pod that was deleted may
@@ -59,7 +60,7 @@ class Target:
             raise Unfit(f"the disk has {size} bytes, and its volume only {self.room}")
         with self.path.open("r+b") as file:
             if self.block:
-                transfer.clear(file.fileno(), 0, self.room)
+                clear(file.fileno(), 0, self.room)
             else:
                 file.truncate(0)
                 file.truncate(size)

@@ -31,10 +31,6 @@ class SourceGone(Exception):
     """The source does not answer (any more); the text says why in one sentence. Another attempt may succeed."""
 
 
-class Damaged(Exception):
-    """The volume does not hold what was written into it."""
-
-
 class Reader(Protocol):
     """One connection to the source, for one thread."""
 
@@ -126,7 +122,7 @@ class Transfer:
         self.totals = Totals()
 
     def copy(self, wanted: list[tuple[int, int]]) -> Totals:
-        """Copy these pieces. Raises SourceGone, Damaged, OSError (of the volume)."""
+        """Copy these pieces. Raises SourceGone, volume.Damaged, OSError (of the volume)."""
         self.totals = Totals(sum(length for _offset, length in wanted))
         self._in_threads(self._copy_pieces, wanted)
         with self._volume.open("rb") as file:
@@ -160,28 +156,26 @@ class Transfer:
             raise self._failure
 
     def _copy_pieces(self, mine: Iterator[tuple[int, int]]) -> None:
-        wanted, found = memoryview(bytearray(PIECE)), memoryview(bytearray(PIECE))
-        behind: tuple[int, int] | None = None  # the piece that is on its way to the disk
+        buffer = memoryview(bytearray(PIECE))
         with contextlib.ExitStack() as stack:
             volume = os.open(self._volume, os.O_RDWR)
             stack.callback(os.close, volume)
+            writer = volumes.Writer(volume, PIECE)
             connection = stack.enter_context(contextlib.closing(_Lasting(self._connect)))
             for offset, length in mine:
-                piece, back = wanted[:length], found[:length]
-                known = self._journal.sums.get((offset, length))
-                if known is not None and volumes.read(volume, offset, back) and _sum(back) == known:
+                piece = buffer[:length]
+                if self._is_there(volume, offset, piece):
                     self._count(kept=length)
                     continue
                 connection.read(offset, piece)
-                if behind:
-                    volumes.finish_writing(volume, *behind)
-                volumes.write(volume, offset, piece)
-                volumes.start_writing(volume, offset, length)
-                behind = offset, length
-                if not (volumes.read(volume, offset, back) and volumes.same(piece, back)):
-                    raise Damaged(f"the volume does not hold what was written into it at byte {offset}")
+                writer.put(offset, piece)
                 self._journal.add(offset, length, _sum(piece))
                 self._count(read=length)
+
+    def _is_there(self, volume: int, offset: int, piece: memoryview) -> bool:
+        """An earlier attempt has copied this piece, and the volume has it. `piece` is overwritten."""
+        known = self._journal.sums.get((offset, len(piece)))
+        return known is not None and volumes.read(volume, offset, piece) and _sum(piece) == known
 
     def _count(self, *, read: int = 0, kept: int = 0) -> None:
         with self._lock:

@@ -14,6 +14,30 @@ _PUNCH = 0x02 | 0x01  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
 _CANNOT = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
+class Damaged(Exception):
+    """The volume does not hold what was written into it."""
+
+
+class Writer:
+    """Puts pieces, of `largest` bytes at most, into a file, one after the other. While one is on its way to the disk the next may come."""
+
+    def __init__(self, file: int, largest: int) -> None:
+        self._file = file
+        self._found = memoryview(bytearray(largest))
+        self._behind: tuple[int, int] | None = None
+
+    def put(self, offset: int, piece: memoryview) -> None:
+        """Write a piece, and compare it with what the file holds then. Raises Damaged, OSError."""
+        if self._behind:
+            finish_writing(self._file, *self._behind)
+        write(self._file, offset, piece)
+        start_writing(self._file, offset, len(piece))
+        self._behind = offset, len(piece)
+        found = self._found[: len(piece)]
+        if not (read(self._file, offset, found) and _same(piece, found)):
+            raise Damaged(f"the volume does not hold what was written into it at byte {offset}")
+
+
 def read(file: int, offset: int, data: memoryview) -> bool:
     """Fill `data` from `offset` of a file. False where the file ends before."""
     filled = 0
@@ -23,11 +47,6 @@ def read(file: int, offset: int, data: memoryview) -> bool:
             return False
         filled += count
     return True
-
-
-def same(one: memoryview, other: memoryview) -> bool:
-    """As ==, which looks at one byte after the other."""
-    return len(one) == len(other) and _libc.memcmp(_address(one), _address(other), ctypes.c_size_t(len(one))) == 0
 
 
 def write(file: int, offset: int, data: memoryview) -> None:
@@ -80,6 +99,11 @@ def finish_writing(file: int, offset: int, length: int) -> None:
         if code not in _CANNOT:
             raise OSError(code, os.strerror(code))
     os.posix_fadvise(file, offset, length, os.POSIX_FADV_DONTNEED)
+
+
+def _same(one: memoryview, other: memoryview) -> bool:
+    """As ==, which looks at one byte after the other."""
+    return _libc.memcmp(_address(one), _address(other), ctypes.c_size_t(len(one))) == 0
 
 
 def _is_zero(data: memoryview) -> bool:

@@ -51,7 +51,7 @@ class Copied:
 def copy(request: Request, volume: Path, folder: Path, tell: Callable[[Totals], None], say: Callable[[str], None]) -> Copied:
     """Copy the disk into `volume`. `folder` keeps what another attempt may go on from.
 
-    Raises Unreadable, SourceError, transfer.SourceGone, transfer.Damaged, OSError.
+    Raises Unreadable, SourceError, transfer.SourceGone, volume.Damaged, OSError.
     """
     session = connect(request.endpoint)
     try:

@@ -11,7 +11,8 @@ import pytest
 
 from ansible_collections.vmshift.mtv.controlplane.datapath import transfer
 from ansible_collections.vmshift.mtv.controlplane.datapath import volume as volumes
-from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Damaged, Journal, SourceGone, Transfer, pieces
+from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Journal, SourceGone, Transfer, pieces
+from ansible_collections.vmshift.mtv.controlplane.datapath.volume import Damaged
 
 MIB = 1 << 20
 SIZE = 24 * MIB + 512

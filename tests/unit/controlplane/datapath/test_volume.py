@@ -65,13 +65,41 @@ def test_reading_beyond_the_end_is_told(file):
     assert not volumes.read(file, 2 * SIZE, memoryview(bytearray(MIB)))
 
 
-def test_same_looks_at_all_bytes():
-    one, other = memoryview(bytearray(GARBAGE)), memoryview(bytearray(GARBAGE))
-    assert volumes.same(one, other)
-    assert not volumes.same(one, other[:-1])
-    assert volumes.same(one[MIB:], other[MIB:])
-    other[-1] ^= 1
-    assert not volumes.same(one, other)
+def test_pieces_are_in_the_file_and_what_came_before_is_on_the_disk(file, path, monkeypatch):
+    calls = []
+    for name in ("start_writing", "finish_writing"):
+        real = getattr(volumes, name)
+        monkeypatch.setattr(volumes, name, lambda *what, name=name, real=real: (calls.append((name, *what[1:])), real(*what)))
+    writer, data = volumes.Writer(file, MIB), bytearray(mixed(3 * MIB - 5))
+    for offset in (0, MIB, 2 * MIB):
+        writer.put(offset, memoryview(data)[offset : offset + MIB])
+    assert path.read_bytes() == bytes(data) + GARBAGE[len(data) :]
+    assert calls == [
+        ("start_writing", 0, MIB),
+        ("finish_writing", 0, MIB),
+        ("start_writing", MIB, MIB),
+        ("finish_writing", MIB, MIB),
+        ("start_writing", 2 * MIB, MIB - 5),
+    ]
+
+
+@pytest.mark.parametrize("place", [0, 700_001, MIB - 1])
+def test_one_bit_that_is_not_as_written_is_found(file, monkeypatch, place):
+    real = volumes.write
+
+    def write(descriptor, offset, data):
+        real(descriptor, offset, data)
+        os.pwrite(descriptor, bytes([data[place] ^ 1]), offset + place)
+
+    monkeypatch.setattr(volumes, "write", write)
+    with pytest.raises(volumes.Damaged, match=f"at byte {2 * MIB}"):
+        volumes.Writer(file, MIB).put(2 * MIB, memoryview(bytearray(GARBAGE[:MIB])))
+
+
+def test_a_file_that_ends_before_the_piece_does_is_found(file, monkeypatch):
+    monkeypatch.setattr(volumes, "write", lambda *_unused: None)
+    with pytest.raises(volumes.Damaged):
+        volumes.Writer(file, MIB).put(SIZE, memoryview(bytearray(GARBAGE[:MIB])))
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
