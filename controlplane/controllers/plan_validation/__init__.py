@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.vmshift.mtv.controlplane.controllers import references
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation import (
     destination,
+    populated,
     prerequisites,
     templates,
     vddk,
@@ -24,6 +25,7 @@ Object = dict[str, Any]
 RULES = (
     destination.user_defined_networks,
     workflow.migration_type,
+    populated.destination,
     vms.check,
     destination.transfer_network,
     destination.service_account,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation import populated
 from ansible_collections.vmshift.mtv.controlplane.controllers.provider_types import SERVED
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere import vms
 
@@ -28,10 +29,10 @@ class Source(Protocol):
     def supports(self, subject: Subject) -> bool:
         """The type of the plan."""
 
-    def networks(self, vm: Object) -> list[Ref]:
+    def networks(self, subject: Subject, vm: Object) -> list[Ref]:
         """One per NIC and network that must be mapped, each as a Ref."""
 
-    def nic_networks(self, vm: Object) -> list[Ref]:
+    def nic_networks(self, subject: Subject, vm: Object) -> list[Ref]:
         """The network of each NIC."""
 
     def storages(self, subject: Subject, vm: Object) -> list[Ref | None]:
@@ -40,10 +41,10 @@ class Source(Protocol):
     def macs(self, subject: Subject, vm: Object) -> list[str]:
         """MAC addresses that would be in use twice if a destination VM has them too."""
 
-    def disks(self, vm: Object) -> list[Object]:
+    def disks(self, subject: Subject, vm: Object) -> list[Object]:
         """Per disk what a PVC name template may use of it."""
 
-    def has_invalid_disk_sizes(self, vm: Object) -> bool: ...
+    def has_invalid_disk_sizes(self, subject: Subject, vm: Object) -> bool: ...
 
     def is_running(self, vm: Object) -> bool:
         """Asked of live migrations, as the next one; sources without them do not mind."""
@@ -60,11 +61,11 @@ class OvaSource:
     def supports(self, subject: Subject) -> bool:
         return subject.type in ("", "cold")
 
-    def networks(self, vm: Object) -> list[Ref]:
+    def networks(self, subject: Subject, vm: Object) -> list[Ref]:
         return [{"id": network.get("ID", ""), "name": network.get("Name", "")} for network in vm.get("networks") or ()]
 
-    def nic_networks(self, vm: Object) -> list[Ref]:
-        known = {network["name"]: network for network in self.networks(vm)}
+    def nic_networks(self, subject: Subject, vm: Object) -> list[Ref]:
+        known = {network["name"]: network for network in self.networks(subject, vm)}
         names = [nic.get("Network", "") for nic in vm.get("nics") or ()]
         return [known.get(name, {"name": name}) for name in names]
 
@@ -75,10 +76,10 @@ class OvaSource:
     def macs(self, subject: Subject, vm: Object) -> list[str]:
         return [nic["MAC"] for nic in vm.get("nics") or () if nic.get("MAC")]
 
-    def disks(self, vm: Object) -> list[Object]:
+    def disks(self, subject: Subject, vm: Object) -> list[Object]:
         return [{"DiskIndex": index} for index, _disk in enumerate(vm.get("disks") or ())]
 
-    def has_invalid_disk_sizes(self, vm: Object) -> bool:
+    def has_invalid_disk_sizes(self, subject: Subject, vm: Object) -> bool:
         return any((disk.get("Capacity") or 0) <= 0 for disk in vm.get("disks") or ())
 
     def is_running(self, vm: Object) -> bool:
@@ -99,7 +100,7 @@ class OpenShiftSource:
             return subject.type in ("", "cold")
         return all(map(_has_live_gate, (subject.source_inventory, subject.destination_inventory)))
 
-    def networks(self, vm: Object) -> list[Ref]:
+    def networks(self, subject: Subject, vm: Object) -> list[Ref]:
         return list(_networks(vm))
 
     nic_networks = networks
@@ -117,11 +118,11 @@ class OpenShiftSource:
         """A cold source VM is off for good before its copy starts."""
         return interface_macs(vm) if subject.type == "live" else []
 
-    def disks(self, vm: Object) -> list[Object]:
+    def disks(self, subject: Subject, vm: Object) -> list[Object]:
         names = list(_claim_names(vm))
         return [{"DiskIndex": i, "SourcePVCName": name, "SourcePVCNamespace": vm["namespace"]} for i, name in enumerate(names)]
 
-    def has_invalid_disk_sizes(self, vm: Object) -> bool:
+    def has_invalid_disk_sizes(self, subject: Subject, vm: Object) -> bool:
         return False
 
     def is_running(self, vm: Object) -> bool:
@@ -141,10 +142,10 @@ class VsphereSource:
     def supports(self, subject: Subject) -> bool:
         return subject.type in ("", "cold", "warm", "conversion")
 
-    def networks(self, vm: Object) -> list[Ref]:
+    def networks(self, subject: Subject, vm: Object) -> list[Ref]:
         return [{"id": network["id"]} for network in vm.get("networks") or ()]
 
-    def nic_networks(self, vm: Object) -> list[Ref]:
+    def nic_networks(self, subject: Subject, vm: Object) -> list[Ref]:
         return [{"id": nic["network"]["id"]} for nic in vm.get("nics") or ()]
 
     def storages(self, subject: Subject, vm: Object) -> list[Ref | None]:
@@ -154,13 +155,13 @@ class VsphereSource:
     def macs(self, subject: Subject, vm: Object) -> list[str]:
         return [nic["mac"] for nic in vm.get("nics") or () if nic.get("mac")]
 
-    def disks(self, vm: Object) -> list[Object]:
+    def disks(self, subject: Subject, vm: Object) -> list[Object]:
         return [
             {"DiskIndex": index, "FileName": vms.file_name(disk["file"]), "WinDriveLetter": disk.get("winDriveLetter") or ""}
             for index, disk in enumerate(vms.ordered_disks(vm))
         ]
 
-    def has_invalid_disk_sizes(self, vm: Object) -> bool:
+    def has_invalid_disk_sizes(self, subject: Subject, vm: Object) -> bool:
         return any((disk.get("capacity") or 0) <= 0 for disk in vm.get("disks") or ())
 
     def is_running(self, vm: Object) -> bool:
@@ -170,7 +171,7 @@ class VsphereSource:
         return True
 
 
-SOURCES: Mapping[str, Source] = {"ova": OvaSource(), "openshift": OpenShiftSource(), "vsphere": VsphereSource()}
+SOURCES: Mapping[str, Source] = {"ova": OvaSource(), "openshift": OpenShiftSource(), "vsphere": VsphereSource(), **populated.TYPES}
 
 
 def interface_macs(vm: Object) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ class Subject:
     storage_map: Object | None
     source_inventory: ProviderInventory
     destination_inventory: ProviderInventory
+    _items: dict[str, dict[str, Object]] = field(default_factory=dict)
 
     @property
     def api(self) -> Api:
@@ -71,6 +72,12 @@ class Subject:
     @cached_property
     def destination_vms(self) -> Index:
         return index(self.destination_inventory.collection("vms"))
+
+    def source_items(self, collection: str) -> Mapping[str, Object]:
+        """Items of the source's inventory by id."""
+        if collection not in self._items:
+            self._items[collection] = {item["id"]: item for item in self.source_inventory.collection(collection)}
+        return self._items[collection]
 
     @cached_property
     def source_claims(self) -> Index:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import CRITICAL, WARN
-from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation import templates, vsphere
+from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation import populated, templates, vsphere
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation.planned import (
     PlannedVm,
     Rule,
@@ -54,7 +54,7 @@ def _bad_target_name(_subject: Subject, _source: Source, planned: PlannedVm) -> 
 
 
 def _unmapped_network(subject: Subject, source: Source, planned: PlannedVm) -> bool:
-    return not all(map(subject.network_is_mapped, source.networks(planned.vm)))
+    return not all(map(subject.network_is_mapped, source.networks(subject, planned.vm)))
 
 
 def _unmapped_storage(subject: Subject, source: Source, planned: PlannedVm) -> bool:
@@ -64,7 +64,7 @@ def _unmapped_storage(subject: Subject, source: Source, planned: PlannedVm) -> b
 
 def _many_pod_networks(subject: Subject, source: Source, planned: PlannedVm) -> bool:
     """A NIC takes the first pair of its network."""
-    pairs = (next(subject.network_pairs(network), {}) for network in source.nic_networks(planned.vm))
+    pairs = (next(subject.network_pairs(network), {}) for network in source.nic_networks(subject, planned.vm))
     return sum((pair.get("destination") or {}).get("type") == "pod" for pair in pairs) > 1
 
 
@@ -76,8 +76,8 @@ def _not_live_migratable(subject: Subject, source: Source, planned: PlannedVm) -
     return subject.type == "live" and not source.is_live_migratable(planned.vm)
 
 
-def _bad_disk_sizes(_subject: Subject, source: Source, planned: PlannedVm) -> bool:
-    return source.has_invalid_disk_sizes(planned.vm)
+def _bad_disk_sizes(subject: Subject, source: Source, planned: PlannedVm) -> bool:
+    return source.has_invalid_disk_sizes(subject, planned.vm)
 
 
 def _luks_and_clevis(_subject: Subject, _source: Source, planned: PlannedVm) -> bool:
@@ -111,7 +111,7 @@ def _bad_pvc_names(subject: Subject, selection: Selection) -> Iterator[str]:
         status = subject.status_of(planned.ref) or {}
         target = planned.entry.get("targetName") or status.get("newName") or ""
         values = templates.pvc_values(subject.plan["metadata"]["name"], planned.ref["id"], planned.ref["name"], target)
-        disks = SOURCES[subject.source_type].disks(planned.vm)
+        disks = SOURCES[subject.source_type].disks(subject, planned.vm)
         problem = next(filter(None, (templates.pvc_problem(template, {**values, **disk}) for disk in disks)), "")
         if problem:
             yield f"{planned.text} template:{template} error:{problem}"
@@ -188,4 +188,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 #: Of VMs from one type of source only.
-MORE_RULES: Mapping[str, tuple[Rule, ...]] = {"vsphere": vsphere.RULES}
+MORE_RULES: Mapping[str, tuple[Rule, ...]] = {
+    "vsphere": vsphere.RULES,
+    "ovirt": (rule("VMStorageNotSupported", "NotValid", "VM has a direct LUN, which is not attached here.", populated.direct_luns),),
+}
