@@ -27,6 +27,7 @@ _IMPORTER = "ansible_collections.vmshift.mtv.controlplane.datapath.importer"
 _EXPORTER = "ansible_collections.vmshift.mtv.controlplane.datapath.export_server"
 _OPENSTACK_POPULATOR = "ansible_collections.vmshift.mtv.controlplane.datapath.openstack_populator"
 _OVIRT_POPULATOR = "ansible_collections.vmshift.mtv.controlplane.datapath.ovirt_populator"
+_IMAGE_CONVERTER = "ansible_collections.vmshift.mtv.controlplane.datapath.image_converter"
 _HOOK_RUNNER = "ansible_collections.vmshift.mtv.controlplane.datapath.hook_runner"
 _LAUNCHER = "ansible_collections.vmshift.mtv.controlplane.datapath.guest.launcher"
 
@@ -52,6 +53,7 @@ IMAGES: dict[str, Callable[[Container], list[str]]] = {
     IMPORTER_IMAGE: lambda _container: [sys.executable, "-m", _IMPORTER],
     EXPORTER_IMAGE: lambda _container: [sys.executable, "-m", _EXPORTER],
     OPENSTACK_POPULATOR_IMAGE: lambda container: [sys.executable, "-m", _OPENSTACK_POPULATOR, *container["args"]],
+    IMAGE_CONVERTER_IMAGE: lambda container: [sys.executable, "-m", _IMAGE_CONVERTER, *container["args"]],
     OVIRT_POPULATOR_IMAGE: lambda container: [sys.executable, "-m", _OVIRT_POPULATOR, *container["args"]],
     LAUNCHER_IMAGE: lambda _container: [sys.executable, "-m", _LAUNCHER],
     CONSUMER_IMAGE: lambda _container: ["true"],  # it is there to have volumes bound, not to do anything

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
-from ansible_collections.vmshift.mtv.controlplane.cluster.podstatus import ENDED
+from ansible_collections.vmshift.mtv.controlplane.cluster.podstatus import ENDED, restarts
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import now
 from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Reconciler
 
@@ -57,7 +57,7 @@ class JobReconciler(Reconciler):
         rest = None if limit is None else limit - _seconds_since(job["status"]["startTime"])
         if rest is not None and rest <= 0:
             self._fail(job, pods, "DeadlineExceeded", "Job was active longer than specified deadline")
-        elif phases.count("Failed") > spec.get("backoffLimit", 6):
+        elif phases.count("Failed") > spec.get("backoffLimit", 6) or _restarted_too_often(pods, spec.get("backoffLimit", 6)):
             self._fail(job, pods, "BackoffLimitExceeded", "Job has reached the specified backoff limit")
         elif phases.count("Succeeded") >= spec.get("completions", 1):
             self._complete(job)
@@ -128,6 +128,11 @@ def _job_of(pod: Object) -> list[Key]:
 
 def _active(pods: list[Object]) -> list[Object]:
     return [pod for pod in pods if pod.get("status", {}).get("phase") not in ENDED]
+
+
+def _restarted_too_often(pods: list[Object], limit: int) -> bool:
+    """Of pods that do not fail because their containers are started again, each restart counts."""
+    return sum(map(restarts, _active(pods))) >= max(limit, 1)
 
 
 def _backoff(pods: list[Object]) -> float | None:

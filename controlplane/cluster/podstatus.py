@@ -62,6 +62,16 @@ def last_message(pod: Object) -> str:
     return ended.get("message") or pod.get("status", {}).get("message", "")
 
 
+def last_failure(pod: Object) -> str:
+    """What the container told when it failed last before it was started again; "" where it did not."""
+    ended = (c.get("lastState", {}).get("terminated") for c in _containers(pod))
+    return next((found.get("message", "") for found in ended if found), "")
+
+
+def restarts(pod: Object) -> int:
+    return sum(c.get("restartCount", 0) for c in _containers(pod))
+
+
 def waits_for(pod: Object) -> str:
     """What keeps a pending pod from running; "" where nobody says."""
     held = next((c["state"]["waiting"] for c in _containers(pod) if c.get("state", {}).get("waiting")), None)

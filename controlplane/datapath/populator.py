@@ -13,14 +13,11 @@ Exit code 0 means that the volume holds the disk, whole and on stable storage.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import errno
-import fcntl
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -28,42 +25,14 @@ from types import FrameType
 from ansible_collections.vmshift.mtv.controlplane.datapath import space
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import Mounts, NotMounted
 from ansible_collections.vmshift.mtv.controlplane.datapath.pod_files import MESSAGE_FILE, RESULT_FILE, Teller, write_json
+from ansible_collections.vmshift.mtv.controlplane.datapath.target import Target, Unfit, held
 from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import SourceGone, Totals
-from ansible_collections.vmshift.mtv.controlplane.datapath.volume import Damaged, clear
+from ansible_collections.vmshift.mtv.controlplane.datapath.volume import Damaged
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import SourceError
-
-HOLD_SECONDS = 60.0  # until a volume is given up that another process still writes to: one of a pod that was deleted may
-
-
-class Unfit(Exception):
-    """The disk cannot be put into the volume; the text says why in one sentence."""
 
 
 class Terminated(BaseException):
     """The pod is to end: what was begun at the source is to be ended on the way out."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """The volume of the pod, which nobody else writes to: a file with room for so many bytes. `block`: the pod has it as a device."""
-
-    path: Path
-    room: int
-    block: bool
-
-    def take(self, size: int) -> None:
-        """Make it zeros all over, as large as a disk of `size` bytes, before anything is written: an earlier pod may have left something.
-
-        A device stays as large as it is; the image in a file system is as large as its disk. Raises Unfit.
-        """
-        if size > self.room:
-            raise Unfit(f"the disk has {size} bytes, and its volume only {self.room}")
-        with self.path.open("r+b") as file:
-            if self.block:
-                clear(file.fileno(), 0, self.room)
-            else:
-                file.truncate(0)
-                file.truncate(size)
 
 
 @dataclass(frozen=True)
@@ -88,9 +57,9 @@ def main(own: Mapping[str, str], fill: Fill, arguments: Sequence[str] | None = N
     signal.signal(signal.SIGTERM, _terminate)
     try:
         given = _parser(own).parse_args(arguments)
-        with _held(Mounts.load(folder), given) as target:
+        with held(Mounts.load(folder), given.volume_path, given.pvc_size) as target:
             filled = fill(given, os.environ, target, Teller(folder))
-            _make_lasting(target.path)
+            target.make_lasting()
     except (Unfit, SourceGone, Damaged, NotMounted) as error:
         return _fail(folder, str(error))
     except SourceError as error:
@@ -125,37 +94,6 @@ def _parser(own: Mapping[str, str]) -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", default="")
     parser.add_argument("--pvc-size", type=int, default=0, help="bytes")
     return parser
-
-
-@contextlib.contextmanager
-def _held(mounts: Mounts, given: argparse.Namespace) -> Iterator[Target]:
-    """The volume of the pod, once no other process has it."""
-    place = mounts.host_path(given.volume_path)
-    file = os.open(place, os.O_RDWR)
-    try:
-        until = time.monotonic() + HOLD_SECONDS
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise Unfit(f"another process still writes to {place}") from None
-                time.sleep(0.1)
-        # An image that an earlier pod made as small as its disk tells no more how large it may be.
-        block = mounts.is_block(given.volume_path)
-        room = os.fstat(file).st_size
-        yield Target(place, room if block else max(room, given.pvc_size), block)
-    finally:
-        os.close(file)
-
-
-def _make_lasting(path: Path) -> None:
-    file = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 def _fail(folder: Path, why: str) -> int:

@@ -83,6 +83,10 @@ def claim_size(size: int, mode: str, settings: Settings) -> int:
     return math.ceil(whole / (1 - settings.filesystem_overhead / 100))
 
 
+def requires_conversion(claim: Object) -> bool:
+    return (claim["metadata"].get("annotations") or {}).get(REQUIRES_CONVERSION) == "true"
+
+
 def populator_of(work: VmRun, claim: Object) -> Object | None:
     """The object that says what is in a PVC."""
     reference = claim["spec"].get("dataSourceRef") or {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.migration import children, itineraries, labels
+from ansible_collections.vmshift.mtv.controlplane.migration.phases import snapshots
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def _refuse_partial_disks(work: VmRun, claims: list[Object]) -> None:
     for claim in claims:
         if not children.bound(claim):
             raise PhaseError(f"PersistentVolumeClaim {claim['metadata']['name']} is not bound; its disk cannot be complete.")
+    if not snapshots.convert(work):
+        raise PhaseError("Disks that came as images of another format are not converted; the disks may not be complete.")
     if itineraries.row_of(work.itinerary, itineraries.CONVERT_GUEST) is None:
         return
     pod = children.conversion_pod(work)

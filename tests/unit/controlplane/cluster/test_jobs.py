@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.vmshift.mtv.controlplane.cluster import jobs
+from ansible_collections.vmshift.mtv.controlplane.cluster import jobs, pods
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +71,16 @@ async def test_job_that_takes_too_long(cluster: Any) -> None:
     assert (await _ended(cluster, job, "Failed"))["reason"] == "DeadlineExceeded"
     assert cluster.api.list("Pod") == []
     await cluster.until(lambda: not list(cluster.state.pods.iterdir()))
+
+
+async def test_restarts_within_one_pod_count_as_tries(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pods, "FIRST_BACKOFF", 0.05)
+    cluster.run()
+    container = {"name": "main", "image": "test/sh", "args": ["exit 3"]}
+    template = {"spec": {"restartPolicy": "OnFailure", "containers": [container]}}
+    job = cluster.make("batch/v1", "Job", "job", spec={"template": template, "backoffLimit": 2})
+    assert (await _ended(cluster, job, "Failed"))["reason"] == "BackoffLimitExceeded"
+    await cluster.until(lambda: not cluster.api.list("Pod"))
 
 
 async def test_failed_tries_wait_longer_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
