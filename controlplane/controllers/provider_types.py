@@ -26,6 +26,7 @@ class Served:
 SERVED: Mapping[str, Served] = {
     "vsphere": Served(("user", "password"), tools=("virt-v2v", "qemu-img")),
     "openshift": Served(("token",)),
+    "openstack": Served((), tools=("qemu-img",)),
     "ova": Served(("url",), has_server=True, tools=("virt-v2v", "qemu-img")),
 }
 

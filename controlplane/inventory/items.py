@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.plugins.module_utils import concerns
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import Collected, openshift, ova
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.openstack import inventory as openstack
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.openstack import workload as openstack_workload
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere import inventory as vsphere
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere import workload
 
@@ -20,13 +22,14 @@ Object = dict[str, Any]
 #: Collections of each provider type that is read here.
 COLLECTIONS: Mapping[str, tuple[str, ...]] = {
     "vsphere": vsphere.COLLECTIONS,
+    "openstack": openstack.COLLECTIONS,
     "ova": ova.COLLECTIONS,
     "openshift": tuple(openshift.COLLECTIONS),
 }
 #: Types whose items tell how often they changed.
-_WITH_REVISIONS = frozenset({"vsphere"})
+_WITH_REVISIONS = frozenset({"vsphere", "openstack"})
 #: Types whose items lie in a tree: the name "a/b/c" means those called c whose path ends like that.
-PATHS = frozenset({"vsphere"})
+PATHS = frozenset({"vsphere", "openstack"})
 
 #: What is told to have changed, in the place of a collection, when other parts of a source than before cannot be read or used.
 PROBLEMS = "problems"
@@ -79,6 +82,8 @@ class ProviderInventory:
 
     def surroundings(self, vm: Object) -> Object:
         """Keys of a VM that a workload has as whole objects."""
+        if self.type == "openstack":
+            return openstack_workload.surroundings(vm, self)
         return workload.surroundings(vm, self.item) if self.type == "vsphere" else {}
 
     def link(self, collection: str, id: str) -> str:
@@ -87,7 +92,7 @@ class ProviderInventory:
 
 def has_path(item: Mapping[str, Any], name: str) -> bool:
     """The path of an item ends with `name`, "a/b/c"."""
-    return f"/{item['path'].strip('/')}".endswith(f"/{name.strip('/')}")
+    return f"/{item.get('path', '').strip('/')}".endswith(f"/{name.strip('/')}")
 
 
 class Snapshot(ProviderInventory):

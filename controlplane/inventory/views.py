@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ansible_collections.vmshift.mtv.controlplane.inventory import vsphere_views
+from ansible_collections.vmshift.mtv.controlplane.inventory import openstack_views, vsphere_views
 from ansible_collections.vmshift.mtv.controlplane.inventory.items import COLLECTIONS, ProviderInventory, Snapshot
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import openshift
 
@@ -13,9 +13,9 @@ Object = dict[str, Any]
 
 MAX_DETAIL = 10
 #: Trees of each provider type, as the last part of their routes.
-TREES = {"vsphere": ("host", "vm"), "openshift": ("namespace",)}
+TREES = {"vsphere": ("host", "vm"), "openstack": ("project",), "openshift": ("namespace",)}
 #: Types that show a VM with all it refers to.
-WORKLOADS = ("vsphere", "ova")
+WORKLOADS = ("vsphere", "openstack", "ova")
 
 _OVA_BASE = ("id", "variant", "name", "path", "selfLink")
 _OVA_VM_BRIEF = ("id", "variant", "name", "selfLink")
@@ -32,6 +32,15 @@ _COUNTERS = {
         "networkCount": "networks",
         "datastoreCount": "datastores",
     },
+    "openstack": {
+        "regionCount": "regions",
+        "projectCount": "projects",
+        "vmCount": "vms",
+        "imageCount": "images",
+        "volumeCount": "volumes",
+        "volumeTypeCount": "volumetypes",
+        "networkCount": "networks",
+    },
     "openshift": {"vmCount": "vms", "networkCount": "networkattachmentdefinitions", "storageClassCount": "storageclasses"},
 }
 
@@ -44,6 +53,8 @@ def item_view(type: str, collection: str, item: Object, detail: int) -> Object:
         return _only(item, _OVA_VM_BRIEF) if detail < 1 else item
     if type == "vsphere":
         return vsphere_views.item_view(collection, item, detail)
+    if type == "openstack":
+        return openstack_views.item_view(collection, item, detail)
     if detail >= 1:
         return item
     return _only(item, _OPENSHIFT_BASE if type == "openshift" else _OVA_BASE)
@@ -62,7 +73,9 @@ def single(known: ProviderInventory, collection: str, item: Object) -> Object:
 
 def tree(known: ProviderInventory, name: str, detail: int) -> Object:
     """The tree of a TREES route."""
-    return namespace_tree(known, detail) if name == "namespace" else vsphere_views.tree(known, name, detail)
+    if name == "namespace":
+        return namespace_tree(known, detail)
+    return openstack_views.tree(known, detail) if name == "project" else vsphere_views.tree(known, name, detail)
 
 
 def provider_view(provider: Object, known: ProviderInventory | None, detail: int) -> Object:
@@ -122,7 +135,7 @@ _PARAMETERS = {
     "persistentvolumeclaims": "pvc",
     "datavolumes": "dv",
 }
-_EXTRA = {"vsphere": ("workloads/:vm",), "ova": ("workloads/:vm",)}
+_EXTRA = dict.fromkeys(WORKLOADS, ("workloads/:vm",))
 
 
 def _only(item: Object, keys: tuple[str, ...]) -> Object:
