@@ -18,6 +18,7 @@ Object = dict[str, Any]
 COLLECTIONS = ("regions", "projects", "images", "flavors", "vms", "snapshots", "volumes", "volumetypes", "networks", "subnets")
 #: API versions of Nova: servers that name their flavor by id; flavors with what is special about them.
 _SERVERS, _FLAVORS = "2.1", "2.61"
+_PAGE = 500  # images
 
 
 class OpenStackInventory:
@@ -97,6 +98,21 @@ def _projects(session: Session) -> list[Object]:
     return [project for project in _listed(items.project, cloud.identity.user_projects(cloud.current_user_id)) if project["id"] == own]
 
 
+def _images(session: Session) -> list[Object]:
+    """As Glance tells of them: the SDK takes properties that it knows for numbers and truths, which are words."""
+    from openstack.exceptions import raise_from_response
+
+    found: list[Object] = []
+    path = f"/images?limit={_PAGE}"
+    while path:
+        answer = session.cloud.image.get(path)
+        raise_from_response(answer)
+        told = answer.json()
+        found += map(items.image, told["images"])
+        path = str(told.get("next") or "").removeprefix("/v2")
+    return found
+
+
 def _servers(session: Session) -> list[Object]:
     from openstack.compute.v2.server import Server
 
@@ -113,7 +129,7 @@ def _flavors(session: Session) -> list[Object]:
 _READERS: Mapping[str, Callable[[Session], list[Object]]] = {
     "regions": _regions,
     "projects": _projects,
-    "images": lambda session: _listed(items.image, session.cloud.image.images()),
+    "images": _images,
     "flavors": _flavors,
     "vms": _servers,
     "snapshots": lambda session: _listed(items.snapshot, session.cloud.block_storage.snapshots()),

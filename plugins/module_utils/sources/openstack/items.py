@@ -167,7 +167,7 @@ def volume_type(found: Mapping[str, Any]) -> Object:
         **_base(found),
         "description": found.get("description") or "",
         "extraSpecs": found.get("extra_specs"),
-        "isPublic": bool(found.get("is_public")),
+        "isPublic": bool(found.get("is_public", found.get("os-volume-type-access:is_public"))),
         "qosSpecsID": found.get("qos_specs_id") or "",
         "publicAccess": bool(found.get("os-volume-type-access:is_public")),
     }

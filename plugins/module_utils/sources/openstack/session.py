@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,6 +17,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.sources import AUTH, C
 TIMEOUT = 60.0  # seconds for one request
 PASSWORD, TOKEN, APPLICATION_CREDENTIAL = "password", "token", "applicationcredential"
 AUTH_TYPES = (PASSWORD, TOKEN, APPLICATION_CREDENTIAL)
+_WHY = re.compile(r"certificate verify failed: ([^()]+)|\[Errno -?\d+\] ([^'\")\]]+)")
 #: Keys of the Secret whose values nobody may see.
 CONFIDENTIAL = ("password", "token", "applicationCredentialSecret")
 
@@ -248,7 +250,7 @@ def explained(credentials: Credentials, doing: str, *, login: bool = False) -> I
         raise SourceError(f"the certificate of {url} is not trusted: {words(error)}", CONNECTION) from None
     except keystone.DiscoveryFailure as error:
         raise SourceError(f"{url} is not the URL of an OpenStack identity service (Keystone v3): {words(error)}", CONNECTION) from None
-    except (keystone.EndpointNotFound, keystone.CatalogException, sdk.EndpointNotFound) as error:
+    except (keystone.EndpointNotFound, keystone.CatalogException, sdk.EndpointNotFound, sdk.ServiceDisabledException) as error:
         where = f" in region {credentials.region}" if credentials.region else ""
         raise SourceError(f"the catalog of {url} has no such service{where}: {words(error)}", DATA) from None
     except (keystone.ClientException, sdk.SDKException, OSError) as error:
@@ -270,6 +272,7 @@ def _answered(credentials: Credentials, doing: str, status: int, error: Exceptio
 
 
 def words(error: BaseException) -> str:
-    """What an error says, in one line."""
-    text = str(getattr(error, "details", "") or getattr(error, "message", "") or error).strip() or type(error).__name__
-    return " ".join(text.split())[:500]
+    """What an error says, in one line; of a connection that failed, why."""
+    text = " ".join(str(getattr(error, "details", "") or getattr(error, "message", "") or error).split()) or type(error).__name__
+    why = _WHY.search(text) if "Caused by" in text else None
+    return (why[1] or why[2]).strip() if why else text[:500]
