@@ -33,9 +33,6 @@ def main() -> int:
     ovirt.add_argument("folder", type=Path)
     ovirt.add_argument("--all", action="store_true", help="make all kinds of VMs, not only one with a guest that boots")
     ovirt.add_argument("--stop", action="store_true", help="end the one that was started in the folder")
-    openstack = commands.add_parser("openstack", help="start an OpenStack with servers, working in a folder, and print its facts as JSON")
-    openstack.add_argument("folder", type=Path)
-    openstack.add_argument("--stop", action="store_true", help="end the one that was started in the folder")
     start = commands.add_parser("boot", help="boot a raw disk image and print the line with which its guest reports")
     start.add_argument("image", type=Path)
     start.add_argument("--hardware", choices=sorted(boot.DEVICES), default="virtio")
@@ -49,8 +46,6 @@ def main() -> int:
             run_vsphere(options)
         elif options.command == "ovirt":
             run_ovirt(options)
-        elif options.command == "openstack":
-            run_openstack(options)
         else:
             print(boot.boot(options.image, options.hardware, timeout=options.timeout, memory=options.memory))
     except (LabError, SourceError) as error:
@@ -83,16 +78,6 @@ def run_ovirt(options: argparse.Namespace) -> None:
         OVirt.attach(folder).stop()
         return
     print(json.dumps(OVirt.start(folder, one=not options.all).facts(), indent=2))
-
-
-def run_openstack(options: argparse.Namespace) -> None:
-    from ansible_collections.vmshift.mtv.lab.openstack.server import OpenStack
-
-    folder = options.folder.resolve()
-    if options.stop:
-        OpenStack.attach(folder).stop()
-        return
-    print(json.dumps(OpenStack.start(folder).facts(), indent=2))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ansible_collections.vmshift.mtv.controlplane.inventory import openstack_views, vsphere_views
+from ansible_collections.vmshift.mtv.controlplane.inventory import ovirt_views, vsphere_views
 from ansible_collections.vmshift.mtv.controlplane.inventory.items import COLLECTIONS, ProviderInventory, Snapshot
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import openshift
 
@@ -13,9 +13,9 @@ Object = dict[str, Any]
 
 MAX_DETAIL = 10
 #: Trees of each provider type, as the last part of their routes.
-TREES = {"vsphere": ("host", "vm"), "openstack": ("project",), "openshift": ("namespace",)}
+TREES = {"vsphere": ("host", "vm"), "ovirt": ("cluster",), "openshift": ("namespace",)}
 #: Types that show a VM with all it refers to.
-WORKLOADS = ("vsphere", "openstack", "ova")
+WORKLOADS = ("vsphere", "ovirt", "ova")
 
 _OVA_BASE = ("id", "variant", "name", "path", "selfLink")
 _OVA_VM_BRIEF = ("id", "variant", "name", "selfLink")
@@ -32,14 +32,13 @@ _COUNTERS = {
         "networkCount": "networks",
         "datastoreCount": "datastores",
     },
-    "openstack": {
-        "regionCount": "regions",
-        "projectCount": "projects",
+    "ovirt": {
+        "datacenterCount": "datacenters",
+        "clusterCount": "clusters",
+        "hostCount": "hosts",
         "vmCount": "vms",
-        "imageCount": "images",
-        "volumeCount": "volumes",
-        "volumeTypeCount": "volumetypes",
         "networkCount": "networks",
+        "storageDomainCount": "storagedomains",
     },
     "openshift": {"vmCount": "vms", "networkCount": "networkattachmentdefinitions", "storageClassCount": "storageclasses"},
 }
@@ -53,8 +52,8 @@ def item_view(type: str, collection: str, item: Object, detail: int) -> Object:
         return _only(item, _OVA_VM_BRIEF) if detail < 1 else item
     if type == "vsphere":
         return vsphere_views.item_view(collection, item, detail)
-    if type == "openstack":
-        return openstack_views.item_view(collection, item, detail)
+    if type == "ovirt":
+        return ovirt_views.item_view(collection, item, detail)
     if detail >= 1:
         return item
     return _only(item, _OPENSHIFT_BASE if type == "openshift" else _OVA_BASE)
@@ -75,7 +74,7 @@ def tree(known: ProviderInventory, name: str, detail: int) -> Object:
     """The tree of a TREES route."""
     if name == "namespace":
         return namespace_tree(known, detail)
-    return openstack_views.tree(known, detail) if name == "project" else vsphere_views.tree(known, name, detail)
+    return ovirt_views.tree(known, detail) if name == "cluster" else vsphere_views.tree(known, name, detail)
 
 
 def provider_view(provider: Object, known: ProviderInventory | None, detail: int) -> Object:
@@ -134,8 +133,10 @@ _PARAMETERS = {
     "storageclasses": "sc",
     "persistentvolumeclaims": "pvc",
     "datavolumes": "dv",
+    "nicprofiles": "profile",
+    "diskprofiles": "profile",
 }
-_EXTRA = dict.fromkeys(WORKLOADS, ("workloads/:vm",))
+_EXTRA = {"vsphere": ("workloads/:vm",), "ovirt": ("workloads/:vm",), "ova": ("workloads/:vm",)}
 
 
 def _only(item: Object, keys: tuple[str, ...]) -> Object:

@@ -49,6 +49,7 @@ class Engine:
     # Logging in
 
     async def _log_in(self, request: web.Request) -> web.Response:
+        self._count("POST", "login")
         form = {name: str(value) for name, value in (await request.post()).items()}
         user, password = form.get("username", ""), form.get("password", "")
         known = hmac.compare_digest(f"{user}\n{password}".encode(), f"{self._user}\n{self._password}".encode())

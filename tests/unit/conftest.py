@@ -55,6 +55,14 @@ def own_ovirt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     yield from engine(tmp_path_factory)
 
 
+@pytest.fixture(scope="session")
+def other_ca(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The CA of somebody else."""
+    from ansible_collections.vmshift.mtv.lab.certificates import write_certificates
+
+    return write_certificates(tmp_path_factory.mktemp("other"), "somebody else")[0].read_text()
+
+
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     pytest.importorskip("ovirtsdk4")
     pytest.importorskip("ovirt_imageio")

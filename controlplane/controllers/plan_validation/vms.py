@@ -190,5 +190,8 @@ RULES: tuple[Rule, ...] = (
 #: Of VMs from one type of source only.
 MORE_RULES: Mapping[str, tuple[Rule, ...]] = {
     "vsphere": vsphere.RULES,
-    "ovirt": (rule("VMStorageNotSupported", "NotValid", "VM has a direct LUN, which is not attached here.", populated.direct_luns),),
+    "ovirt": (
+        vsphere.HOST_NOT_READY,
+        rule("VMStorageNotSupported", "NotValid", "VM has a direct LUN, which is not attached here.", populated.direct_luns),
+    ),
 }

@@ -219,8 +219,11 @@ _CLAIMS = (
 _RAW = "VM has raw device mapped disks, which cannot be copied without a storage offload plugin."
 _INDEPENDENT = "VM has independent disks, which snapshots leave out."
 
+#: Hosts of oVirt have it, too.
+HOST_NOT_READY = rule("HostNotReady", "InMaintenanceMode", "VM host is in maintenance mode.", each(_in_maintenance), WARN)
+
 RULES: tuple[Rule, ...] = (
-    rule("HostNotReady", "InMaintenanceMode", "VM host is in maintenance mode.", each(_in_maintenance), WARN),
+    HOST_NOT_READY,
     rule("VMMissingGuestIPs", "MissingGuestInformation", _ADDRESSES, each(_lacks_guest_addresses), WARN),
     rule(
         "VMIpNotMatchingUdnSubnet",

@@ -40,13 +40,17 @@ class Nic:
 Name = Callable[[Object], str]
 
 
-def shell(status: Object, plan: Object, source_name: str, child_labels: dict[str, str], *, converted: bool, run_strategy: str) -> Object:
-    """A VirtualMachine with everything but its domain, networks and volumes. `status`: the VM's status in the plan."""
+def shell(
+    status: Object, plan: Object, source_name: str, child_labels: dict[str, str], *, converted: bool | None, run_strategy: str
+) -> Object:
+    """A VirtualMachine with everything but its domain, networks and volumes. `status`: the VM's status in the plan; `converted`: None for
+    sources whose guests never are.
+    """
     name = status.get("newName") or source_name
     meta: Object = {
         "name": name,
         "namespace": plan["spec"]["targetNamespace"],
-        "labels": {**child_labels, labels.GUEST_CONVERTED: "true" if converted else "false"},
+        "labels": {**child_labels, **({} if converted is None else {labels.GUEST_CONVERTED: "true" if converted else "false"})},
     }
     if name != source_name:
         meta["annotations"] = {labels.DISPLAY_NAME: source_name, labels.ORIGINAL_ID: status["id"]}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.ova import OvaSource
+from ansible_collections.vmshift.mtv.controlplane.migration.sources.ovirt import OVirtSource
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.vsphere import VsphereSource
 
 if TYPE_CHECKING:
@@ -14,4 +15,8 @@ if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import Source
 
 #: Provider type -> adapter; a new source is a new file and a line here.
-ADAPTERS: dict[str, Callable[[Objects, dict[str, Any], ProviderInventory], Source]] = {"ova": OvaSource, "vsphere": VsphereSource}
+ADAPTERS: dict[str, Callable[[Objects, dict[str, Any], ProviderInventory], Source]] = {
+    "ova": OvaSource,
+    "ovirt": OVirtSource,
+    "vsphere": VsphereSource,
+}

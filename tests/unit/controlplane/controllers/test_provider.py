@@ -84,13 +84,13 @@ def test_host_provider_needs_no_secret(plane: Any, reconciler: ProviderReconcile
     [
         ("foo", "https://x", {}, "ProviderTypeNotSupported", "NotSupported", None, "The `type` must be: [openshift vsphere"),
         (
-            "ovirt",
-            "https://x/ovirt-engine/api",
+            "ec2",
+            "https://x",
             {},
             "ProviderTypeNotSupported",
             "NotSupported",
             None,
-            "The type `ovirt` is not served by the embedded control plane, only: [",
+            "The type `ec2` is not served by the embedded control plane, only: [",
         ),
         ("ova", "", {"url": "s:/e"}, "UrlNotValid", "NotSet", None, "The `url` is not valid."),
         ("ova", "/export", {"url": "s:/e"}, "UrlNotValid", "Malformed", None, "The NFS path is malformed"),

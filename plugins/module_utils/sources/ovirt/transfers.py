@@ -1,0 +1,168 @@
+# Copyright (c) 2026, vmshift contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Image transfers: the engine's leave to read a disk, or what a snapshot has kept of it, from a host that has it.
+
+A transfer locks its disk. It ends by itself when nobody uses it for INACTIVITY seconds and nobody extends it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources import CONNECTION, DATA, SourceError
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovirt.session import Session, explained
+
+INACTIVITY = 30  # seconds; whoever reads by a transfer extends it more often
+BEGIN_SECONDS = 300.0  # until a transfer that was asked for must have begun
+END_SECONDS = 120.0
+LOOK_EVERY = 0.1
+#: Phases as the API has them.
+BEGINNING, GOING_ON = ("initializing", "resuming"), "transferring"
+SUCCEEDED = "finished_success"
+OVER = (SUCCEEDED, "finished_failure", "cancelled_user", "cancelled_system", "finished_cleanup", "cancelled")
+
+
+@dataclass(frozen=True)
+class Image:
+    """What is read: a disk as it is, or what the snapshot image with that id (`snapshot`) has kept of it.
+
+    `shallow`: of the image alone what was written into it, not what it stands on.
+    """
+
+    disk: str
+    snapshot: str = ""
+    shallow: bool = False
+
+
+class Transfer:
+    """One image transfer of an engine. All verbs raise SourceError."""
+
+    def __init__(self, session: Session, id: str) -> None:
+        self.id = id
+        self._endpoint = session.endpoint
+        self._service = session.system.image_transfers_service().image_transfer_service(id)
+        self.urls: tuple[str, ...] = ()
+
+    @classmethod
+    def begin(cls, session: Session, image: Image, say: Callable[[str], None] = lambda _line: None) -> Transfer:
+        """Ask for a transfer and wait until it has begun. A disk that is locked is waited for: an earlier reader may have left a transfer
+        behind, which the engine ends.
+        """
+        until = time.monotonic() + BEGIN_SECONDS
+        told = False
+        while True:
+            try:
+                transfer = cls(session, _ask_for(session, image))
+                break
+            except _Locked as error:
+                if time.monotonic() > until:
+                    raise SourceError(f"the disk {image.disk} stays locked: {error}", DATA) from None
+                if not told:
+                    say(f"the disk is in use, which is waited for: {error}")
+                    told = True
+                time.sleep(LOOK_EVERY * 5)
+        try:
+            transfer._await_begin(until)
+        except BaseException:
+            transfer.cancel()
+            raise
+        return transfer
+
+    def _await_begin(self, until: float) -> None:
+        while True:
+            phase = self.phase()
+            if phase == GOING_ON and self.urls:
+                return
+            if phase not in (GOING_ON, *BEGINNING):
+                raise SourceError(f"the engine did not begin the image transfer: it is {phase}", CONNECTION)
+            if time.monotonic() > until:
+                raise SourceError(f"the engine did not begin the image transfer within {BEGIN_SECONDS:.0f} s", CONNECTION)
+            time.sleep(LOOK_EVERY)
+
+    def phase(self) -> str:
+        """The phase it is in; OVER[-1] when the engine does not know it any more."""
+        with explained(self._endpoint):
+            from ovirtsdk4 import NotFoundError
+
+            try:
+                found = self._service.get()
+            except NotFoundError:
+                return OVER[-1]
+        self.urls = tuple(url for url in (found.transfer_url, found.proxy_url) if url) or self.urls
+        return str(found.phase.value)
+
+    def extend(self) -> None:
+        with explained(self._endpoint):
+            self._service.extend()
+
+    def finalize(self) -> None:
+        """Tell that all was read, and wait until the disk is free. Raises SourceError when the engine takes the transfer for failed."""
+        with explained(self._endpoint):
+            self._service.finalize()
+        phase = self._await_end()
+        if phase != SUCCEEDED:
+            raise SourceError(f"the engine could not end the image transfer: it is {phase}", CONNECTION)
+
+    def cancel(self) -> None:
+        """End it whatever state it is in, as far as the engine can be reached; else it ends by itself."""
+        with contextlib.suppress(SourceError):
+            if self.phase() not in OVER:
+                with explained(self._endpoint):
+                    self._service.cancel()
+                self._await_end()
+
+    def _await_end(self) -> str:
+        until = time.monotonic() + END_SECONDS
+        while (phase := self.phase()) not in OVER:
+            if time.monotonic() > until:
+                raise SourceError(f"the engine did not end the image transfer within {END_SECONDS:.0f} s: it is {phase}", CONNECTION)
+            time.sleep(LOOK_EVERY)
+        return phase
+
+
+def cancel_all(session: Session, disks: set[str]) -> list[str]:
+    """Cancel the transfers of these disks that go on; returns their ids. Raises SourceError."""
+    with explained(session.endpoint):
+        found = session.system.image_transfers_service().list()
+    ids = [
+        transfer.id for transfer in found if transfer.disk is not None and transfer.disk.id in disks and transfer.phase.value not in OVER
+    ]
+    for id in ids:
+        Transfer(session, id).cancel()
+    return ids
+
+
+class _Locked(Exception):
+    """Somebody else uses the disk."""
+
+
+def _ask_for(session: Session, image: Image) -> str:
+    """The id of a new transfer."""
+    with explained(session.endpoint):
+        from ovirtsdk4 import Error, types
+
+        what: dict[str, Any] = {"disk": types.Disk(id=image.disk)}
+        if image.snapshot:
+            what = {"snapshot": types.DiskSnapshot(id=image.snapshot), "shallow": image.shallow}
+        wanted = types.ImageTransfer(
+            direction=types.ImageTransferDirection.DOWNLOAD,
+            format=types.DiskFormat.RAW,
+            inactivity_timeout=INACTIVITY,
+            timeout_policy=types.ImageTransferTimeoutPolicy.CANCEL,
+            **what,
+        )
+        try:
+            return str(session.system.image_transfers_service().add(wanted).id)
+        except Error as error:
+            if error.code == 409 and "locked" in str(error).lower():
+                raise _Locked(_detail(error)) from None
+            raise
+
+
+def _detail(error: Any) -> str:
+    return str(getattr(error.fault, "detail", None) or error).strip("[]")
