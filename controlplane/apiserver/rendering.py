@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +12,7 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver import tables
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Kind
 from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Record
+from ansible_collections.vmshift.mtv.controlplane.jsontext import dumps
 
 Object = dict[str, Any]
 
@@ -72,10 +72,6 @@ def form(request: web.Request, kind: Kind) -> Form:
         if shape in (_TABLE, _PARTIAL) and asked.get("g") == "meta.k8s.io" and asked.get("v") in ("v1", "v1beta1"):
             return Form(kind, shape, request.query.get("includeObject", "Metadata"))
     raise ApiError(406, "NotAcceptable", "only the following media types are accepted: application/json")
-
-
-def dumps(obj: Any) -> str:
-    return json.dumps(obj, ensure_ascii=False, separators=(",", ":"))
 
 
 def _list_metadata(obj: Object) -> Object:

@@ -21,6 +21,7 @@ from typing import Any
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.apiserver.history import Event, History
 from ansible_collections.vmshift.mtv.controlplane.apiserver.shelf import Place, Shelf, Term, references
+from ansible_collections.vmshift.mtv.controlplane.jsontext import dumps
 
 log = logging.getLogger(__name__)
 
@@ -246,7 +247,7 @@ class Store:
     def _numbered(self, resource: str, obj: Object) -> Record:
         self.revision += 1
         obj["metadata"]["resourceVersion"] = str(self.revision)
-        return Record.of(resource, obj, json.dumps(obj, ensure_ascii=False, separators=(",", ":")))
+        return Record.of(resource, obj, dumps(obj))
 
     def _persist(self, changes: list[tuple[Event, Object]]) -> None:
         final = {event.record.key: event for event, _obj in changes}

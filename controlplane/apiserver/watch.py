@@ -14,9 +14,10 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiErr
 from ansible_collections.vmshift.mtv.controlplane.apiserver.history import Event, Expired
 from ansible_collections.vmshift.mtv.controlplane.apiserver.incoming import Target, flag
 from ansible_collections.vmshift.mtv.controlplane.apiserver.refusals import bad_request
-from ansible_collections.vmshift.mtv.controlplane.apiserver.rendering import Form, dumps
+from ansible_collections.vmshift.mtv.controlplane.apiserver.rendering import Form
 from ansible_collections.vmshift.mtv.controlplane.apiserver.selectors import Selection
 from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Record, Store
+from ansible_collections.vmshift.mtv.controlplane.jsontext import dumps
 
 BOOKMARK_SECONDS = 60
 _LONGEST_SECONDS = 3600

@@ -21,7 +21,7 @@ Object = dict[str, Any]
 
 class MigrationReconciler(Reconciler):
     kind = "Migration"
-    rest = 2.0
+    rest = 8.0  # clients follow it, and each of its versions tells of all VMs
 
     def __init__(self, context: Context) -> None:
         self.context = context

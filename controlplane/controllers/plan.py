@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ansible_collections.vmshift.mtv.controlplane.apiserver import patching
 from ansible_collections.vmshift.mtv.controlplane.blocking import in_thread
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import ADVISORY, CRITICAL, REQUIRED, Conditions
 from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation import validate
@@ -31,7 +32,7 @@ CHILDREN = ("Pod", "PersistentVolumeClaim", "DataVolume", "Conversion", "Secret"
 
 class PlanReconciler(Reconciler):
     kind = "Plan"
-    rest = 1.0
+    rest = 4.0
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -68,12 +69,13 @@ class PlanReconciler(Reconciler):
     # The pass
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
-        plan = self.context.api.find("Plan", namespace, name)
-        if plan is None or "deletionTimestamp" in plan["metadata"]:
+        view = self.context.api.view("Plan", namespace, name)
+        if view is None or "deletionTimestamp" in view["metadata"]:
             await self._off_loop(lambda runner: runner.clear(namespace, name))
             return None
-        if _is_frozen(plan):
+        if _is_frozen(view):
             return None
+        plan = _to_be_changed(view)
         status = plan.setdefault("status", {})
         migration = status.setdefault("migration", {})
         conditions = Conditions(status.get("conditions") or ())
@@ -146,6 +148,21 @@ def _of_child(child: Object) -> Iterable[Key]:
     found = child["metadata"].get("labels") or {}
     if labels.PLAN_NAME in found and labels.PLAN_NAMESPACE in found:
         yield found[labels.PLAN_NAMESPACE], found[labels.PLAN_NAME]
+
+
+def _to_be_changed(view: Object) -> Object:
+    """A plan as a pass changes it.
+
+    While it runs, it shares with the view what may be long and does not change: what is asked for, and the VMs that have come to their
+    end. So a pass costs as much as there are VMs that have not.
+    """
+    if view["spec"].get("archived") or history.active(view) is None:
+        return patching.copy(view)
+    status = view["status"]
+    migration = {field: value if field == "vms" else patching.copy(value) for field, value in status["migration"].items()}
+    migration["vms"] = [vm if "completed" in vm else patching.copy(vm) for vm in migration.get("vms") or ()]
+    own = {field: migration if field == "migration" else patching.copy(value) for field, value in status.items()}
+    return {**view, "status": own}
 
 
 def _is_frozen(plan: Object) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -23,6 +22,7 @@ from ansible_collections.vmshift.mtv.controlplane.inventory.views import (
     single,
     tree,
 )
+from ansible_collections.vmshift.mtv.controlplane.jsontext import encoded
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import GROUP, PROVIDER_TYPES
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def _integer(text: str, least: int | None = None) -> int | None:
 
 
 def _json(body: Any, status: int = 200) -> web.Response:
-    return web.Response(body=json.dumps(body).encode(), status=status, headers={"Content-Type": "application/json; charset=utf-8"})
+    return web.Response(body=encoded(body), status=status, headers={"Content-Type": "application/json; charset=utf-8"})
 
 
 def _no_route() -> web.Response:

@@ -71,10 +71,14 @@ def turn(item: Object, type: str, message: str, *, reason: str = "") -> None:
 
 def drop(item: Object, *types: str) -> None:
     """Take conditions away; the field too when none is left."""
-    left = [c for c in item.get("conditions") or () if c["type"] not in types]
-    item.pop("conditions", None)
+    found = item.get("conditions")
+    if found is None or (found and not any(c["type"] in types for c in found)):
+        return
+    left = [c for c in found if c["type"] not in types]
     if left:
         item["conditions"] = left
+    else:
+        del item["conditions"]
 
 
 def pending(migrations: Iterable[Object], plan: Object) -> Object | None:

@@ -37,10 +37,12 @@ def choose(vms: list[Object], busy_elsewhere: int, limit: int) -> list[Object]:
 
 def mark(vms: list[Object], chosen: list[Object], limit: int) -> None:
     """Say on each waiting VM why it waits, and take that from those that begin."""
+    message = f"Waiting to start migration: in-flight limit reached (max {limit})."
+    begins = {id(vm) for vm in chosen}
     for vm in vms:
-        if vm in chosen or not waiting(vm):
+        if id(vm) in begins or not waiting(vm):
             history.drop(vm, PENDING)
-        else:
+        elif not any(c["type"] == PENDING and c["message"] == message for c in vm.get("conditions") or ()):
             conditions = Conditions(vm.get("conditions") or ())
-            conditions.set(PENDING, ADVISORY, f"Waiting to start migration: in-flight limit reached (max {limit}).", durable=True)
+            conditions.set(PENDING, ADVISORY, message, durable=True)
             vm["conditions"] = conditions.finish()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Store
 from ansible_collections.vmshift.mtv.tests.unit.controlplane.migration.world import CONTROLLERS, PLANS, TARGET, World, source_vm
 
 
@@ -202,3 +205,24 @@ def test_an_exact_pvc_name_that_is_taken_fails_the_vm_and_spares_the_other_pvc(w
         world.reconcile()
     assert world.vm()["error"]["reasons"] == ["DataVolume tgt/mine already exists and does not belong to this migration."]
     assert world.api.find("DataVolume", TARGET, "mine")
+
+
+def test_what_others_look_at_is_never_changed_while_a_plan_runs(tmp_path, monkeypatch):
+    """A pass shares with them what does not change: of VMs that have ended, that are under way and that wait."""
+    looked_at = []
+    real = Store.view
+
+    def view(self, record):
+        obj = real(self, record)
+        looked_at.append((obj, json.dumps(obj)))
+        return obj
+
+    monkeypatch.setattr(Store, "view", view)
+    three = World(tmp_path, [source_vm(name) for name in ("app1", "app2", "app3")])
+    limit(three, 1)
+    three.plan(vms=["app1", "app2", "app3"])
+    three.migration()
+    three.run(three.ended)
+    three.settle(2)
+    assert any('"Pending"' in text and '"Succeeded"' in text for _obj, text in looked_at)
+    assert all(json.dumps(obj) == text for obj, text in looked_at)

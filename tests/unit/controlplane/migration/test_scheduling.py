@@ -56,3 +56,21 @@ def test_a_waiting_vm_says_so_until_it_begins():
     assert "conditions" not in vms[0]
     scheduling.mark(vms, [vms[1]], 1)
     assert "conditions" not in vms[1]
+
+
+def test_a_vm_that_waits_on_keeps_its_conditions_as_they_are():
+    vms = [dict(WAITING), dict(WAITING)]
+    scheduling.mark(vms, [], 1)
+    before = [vm["conditions"] for vm in vms]
+    scheduling.mark(vms, [], 1)
+    assert all(vm["conditions"] is conditions for vm, conditions in zip(vms, before, strict=True))
+    scheduling.mark(vms, [], 2)
+    assert [vm["conditions"][0]["message"][-8:] for vm in vms] == ["(max 2)."] * 2
+
+
+def test_only_the_very_vms_that_begin_wait_no_more():
+    """Two that look alike are two."""
+    vms = [dict(WAITING), dict(WAITING)]
+    scheduling.mark(vms, [vms[0]], 1)
+    assert "conditions" not in vms[0]
+    assert "conditions" in vms[1]
