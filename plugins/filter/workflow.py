@@ -50,6 +50,11 @@ _value:
     way:
       description: C(cold) or C(warm).
       type: str
+    role:
+      description:
+        - The role of the collection that carries it out, C(cold_migration), C(warm_migration), or C(populator_migration) for cold
+          migrations in which volume populators fetch the disks.
+      type: str
     why:
       description: What decides, in one line.
       type: str
@@ -58,6 +63,7 @@ _value:
       type: str
   sample:
     way: cold
+    role: cold_migration
     why: "cold migration: plan.type is cold; the disks are copied and converted by virt-v2v, because the target is the local cluster"
     refusal: ""
 """

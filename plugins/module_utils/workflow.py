@@ -15,6 +15,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.cutover import NOW, TO
 from ansible_collections.vmshift.mtv.plugins.module_utils.errors import TalkError
 
 COLD, WARM = "cold", "warm"
+POPULATOR = "populator"  # a kind of cold
 #: What `cutover` of a request says for: not yet.
 WAIT = "wait"
 #: Sources that can be copied while their VMs run.
@@ -48,6 +49,15 @@ class Subject(NamedTuple):
         return self.says("skip_guest_conversion")
 
     @property
+    def populated(self) -> bool:
+        """Volume populators fetch the disks."""
+        return self.way == COLD and self.local and self.source in ("openstack", "ovirt")
+
+    @property
+    def role(self) -> str:
+        return f"{POPULATOR if self.populated else self.way}_migration"
+
+    @property
     def where(self) -> str:
         return "because the target is the local cluster" if self.local else "because the target is another cluster"
 
@@ -59,13 +69,14 @@ def workflow(
     plan: Mapping[str, Any] | None = None,
     now: datetime | None = None,
 ) -> dict[str, str]:
-    """`way` (cold or warm), `why` in one line, `refusal` (what keeps it from being carried out, or "").
+    """`way` (cold or warm), `role` that carries it out, `why` in one line, `refusal` (what keeps it from being carried out, or "").
 
     source, target, plan: the objects of those names that the cluster has already, for what the request leaves to them.
     """
     subject = _subject(request, source, target, plan)
     why = f"{subject.way} migration: {_asked(subject)}; {'; '.join(_copies(subject))}"
-    return {"way": subject.way, "why": why, "refusal": _refusal(subject, fresh=plan is None, now=now or datetime.now(timezone.utc))}
+    refusal = _refusal(subject, fresh=plan is None, now=now or datetime.now(timezone.utc))
+    return {"way": subject.way, "role": subject.role, "why": why, "refusal": refusal}
 
 
 def _subject(

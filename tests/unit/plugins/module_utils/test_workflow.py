@@ -87,7 +87,25 @@ def decided(document, **found):
     ],
 )
 def test_cold(document, why):
-    assert decided(document) == {"way": "cold", "why": f"cold migration: {why}", "refusal": ""}
+    found = decided(document)
+    assert found.pop("role") in ("cold_migration", "populator_migration")
+    assert found == {"way": "cold", "why": f"cold migration: {why}", "refusal": ""}
+
+
+@pytest.mark.parametrize(
+    ("document", "role"),
+    [
+        (request("openstack"), "populator_migration"),
+        (request("ovirt", plan=COLD), "populator_migration"),
+        (request("ovirt", plan=COLD, target_provider=ELSEWHERE), "cold_migration"),
+        (request("ovirt", plan={"warm": True}), "warm_migration"),
+        (request("vsphere"), "cold_migration"),
+        (request("ova"), "cold_migration"),
+        (request("openshift"), "cold_migration"),
+    ],
+)
+def test_the_role_that_carries_it_out(document, role):
+    assert decided(document)["role"] == role
 
 
 @pytest.mark.parametrize(
@@ -101,7 +119,12 @@ def test_cold(document, why):
 )
 def test_warm(document, asked, after):
     copies = "CDI copies the disks while the VMs run, and then what changes, until the cutover"
-    assert decided(document) == {"way": "warm", "why": f"warm migration: {asked}; {copies}; {after}", "refusal": ""}
+    assert decided(document) == {
+        "way": "warm",
+        "role": "warm_migration",
+        "why": f"warm migration: {asked}; {copies}; {after}",
+        "refusal": "",
+    }
 
 
 def test_what_the_request_leaves_out_is_that_of_the_objects_that_are_there():
