@@ -33,6 +33,10 @@ def main() -> int:
     ovirt.add_argument("folder", type=Path)
     ovirt.add_argument("--all", action="store_true", help="make all kinds of VMs, not only one with a guest that boots")
     ovirt.add_argument("--stop", action="store_true", help="end the one that was started in the folder")
+    openshift = commands.add_parser(
+        "openshift", help="put a VM on the embedded control plane of a state folder and print its facts as JSON"
+    )
+    openshift.add_argument("folder", type=Path, help="state folder of a control plane that runs")
     start = commands.add_parser("boot", help="boot a raw disk image and print the line with which its guest reports")
     start.add_argument("image", type=Path)
     start.add_argument("--hardware", choices=sorted(boot.DEVICES), default="virtio")
@@ -46,6 +50,8 @@ def main() -> int:
             run_vsphere(options)
         elif options.command == "ovirt":
             run_ovirt(options)
+        elif options.command == "openshift":
+            run_openshift(options)
         else:
             print(boot.boot(options.image, options.hardware, timeout=options.timeout, memory=options.memory))
     except (LabError, SourceError) as error:
@@ -78,6 +84,13 @@ def run_ovirt(options: argparse.Namespace) -> None:
         OVirt.attach(folder).stop()
         return
     print(json.dumps(OVirt.start(folder, one=not options.all).facts(), indent=2))
+
+
+def run_openshift(options: argparse.Namespace) -> None:
+    from ansible_collections.vmshift.mtv.controlplane.state import State
+    from ansible_collections.vmshift.mtv.lab.openshift import furnish
+
+    print(json.dumps(furnish(State(options.folder.resolve())), indent=2))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ansible_collections.vmshift.mtv.controlplane.apiserver import patching
 from ansible_collections.vmshift.mtv.controlplane.blocking import in_thread
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import ADVISORY, CRITICAL, REQUIRED, Conditions
-from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation import validate
+from ansible_collections.vmshift.mtv.controlplane.controllers.plan_validation import validate, workflow
 from ansible_collections.vmshift.mtv.controlplane.controllers.references import referring_to, referring_to_provider
 from ansible_collections.vmshift.mtv.controlplane.controllers.reporting import report
 from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Reconciler
@@ -103,6 +103,8 @@ class PlanReconciler(Reconciler):
         if not conditions.blocked and plan["spec"].get("type") == CONVERSION:
             message = "Plans that only convert disks somebody else has copied are not available here."
             conditions.set("MigrationTypeNotValid", CRITICAL, message, reason="NotSupported")
+        if not conditions.blocked and plan["spec"].get("type") == workflow.LIVE:  # both clusters could, but it would be managed here
+            conditions.set("MigrationTypeNotValid", CRITICAL, workflow.NO_LIVE, reason="NotSupported")
         lacking = {} if conditions.blocked or history.active(plan) else PlanRunner(self.context, self.context.api).not_served(plan)
         if lacking:
             message = f"Migrations with these phases are not available here: {', '.join(lacking)}."

@@ -11,7 +11,6 @@ import hashlib
 import http.client
 import json
 import os
-import ssl
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +20,7 @@ from typing import IO, Any, cast
 
 from ansible_collections.vmshift.mtv.controlplane.datapath import transfer
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import DISK_IMAGE
-from ansible_collections.vmshift.mtv.controlplane.datapath.ranges import Extent, RangeReader, reason
+from ansible_collections.vmshift.mtv.controlplane.datapath.ranges import Extent, RangeReader, reason, tls
 from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Journal, SourceGone, Totals, Transfer
 from ansible_collections.vmshift.mtv.controlplane.datapath.volume import Writer
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import DATA, SourceError
@@ -75,7 +74,7 @@ class _Reader(RangeReader):
 class _Source:
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.tls = _tls(request)
+        self.tls = tls(request.url, request.authority)
 
     def reader(self, url: str) -> _Reader:
         return _Reader(self, url)
@@ -120,19 +119,6 @@ class _Source:
         if not isinstance(found, dict) or found.get("size") != extent.size:
             return None
         return [(offset, length) for offset, length in found["data"]]
-
-
-def _tls(request: Request) -> ssl.SSLContext | None:
-    if not request.url.startswith("https:"):
-        return None
-    if not request.authority.strip():
-        return ssl.create_default_context()
-    try:
-        context = ssl.create_default_context(cadata=request.authority)
-    except (ssl.SSLError, ValueError):
-        raise SourceError(f"the certificates that are to vouch for {request.url.partition('?')[0]} are not in PEM format", DATA) from None
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a server's own certificate does, too
-    return context
 
 
 def _refuse_format(name: str, begin: bytes) -> None:

@@ -107,6 +107,36 @@ class RangeReader:
         return f"{self._url.scheme}://{self._url.netloc}{self._url.path}"
 
 
+def tls(url: str, authority: str) -> ssl.SSLContext | None:
+    """For an https server that `authority` (PEM) vouches for, or those that this machine knows. Raises SourceError."""
+    if not url.startswith("https:"):
+        return None
+    if not authority.strip():
+        return ssl.create_default_context()
+    try:
+        context = ssl.create_default_context(cadata=authority)
+    except (ssl.SSLError, ValueError):
+        raise SourceError(f"the certificates that are to vouch for {url.partition('?')[0]} are not in PEM format", DATA) from None
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a server's own certificate does, too
+    return context
+
+
+def fetched(url: str, headers: Mapping[str, str], authority: str) -> bytes:
+    """A small file as a whole. Raises SourceGone, SourceError."""
+    reader = RangeReader(url, tls(url, authority))
+    try:
+        answer = reader.get(headers)
+        content = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise SourceGone(f"{reader.name} broke off: {reason(error)}") from error
+    finally:
+        reader.close()
+    if answer.status == 200:
+        return content
+    told = f"{reader.name} cannot be read: the server answers {answer.status} {answer.reason}"
+    raise SourceGone(told) if answer.status >= 500 else SourceError(told, DATA)
+
+
 def reason(error: Exception) -> str:
     text = " ".join(str(getattr(error, "verify_message", "") or getattr(error, "strerror", None) or error).split())
     return text or type(error).__name__

@@ -95,8 +95,10 @@ def _original_keys(work: VmRun) -> Object | None:
 
 
 def config_map(work: VmRun) -> Object:
+    """With what the source wants there."""
     body: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": work.child_name}}
-    return ensure(work.target, "ConfigMap", work.namespace, work.labels, lambda: body)
+    data = work.run.source.config_data(work)
+    return ensure(work.target, "ConfigMap", work.namespace, work.labels, lambda: {**body, **({"data": data} if data else {})})
 
 
 def instance_type(work: VmRun) -> Object | None:

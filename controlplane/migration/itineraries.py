@@ -160,6 +160,10 @@ def from_vsphere(traits: Traits) -> bool:
     return traits.source == "vsphere"
 
 
+def from_openshift(traits: Traits) -> bool:
+    return traits.source == "openshift"
+
+
 def from_openstack(traits: Traits) -> bool:
     return traits.source == "openstack"
 

@@ -21,6 +21,7 @@ class Settings:
     blocker_grace_minutes: int = 5
     service_account: str = ""
     pvc_name_template: str = ""
+    ocp_pvc_name_template: str = ""  # of VMs from another cluster
     request_kvm: bool = True
     limits_cpu: str = "4"
     limits_memory: str = "8Gi"
@@ -56,8 +57,8 @@ def read(spec: Object) -> Settings:
         max_vm_inflight=int(spec.get("controller_max_vm_inflight") or default.max_vm_inflight),
         blocker_grace_minutes=int(spec.get("controller_blocker_grace_period_minutes") or default.blocker_grace_minutes),
         service_account=spec.get("controller_migration_service_account") or default.service_account,
-        # Written with escaped braces, because the operator renders its own variables with Jinja.
-        pvc_name_template=(spec.get("controller_pvc_name_template") or default.pvc_name_template).replace("\\{", "{").replace("\\}", "}"),
+        pvc_name_template=_template(spec.get("controller_pvc_name_template")),
+        ocp_pvc_name_template=_template(spec.get("controller_ocp_pvc_name_template")),
         request_kvm=str(spec.get("virt_v2v_dont_request_kvm", "")).lower() != "true",
         limits_cpu=_cores(spec.get("virt_v2v_container_limits_cpu"), default.limits_cpu),
         limits_memory=spec.get("virt_v2v_container_limits_memory") or default.limits_memory,
@@ -82,6 +83,11 @@ def read(spec: Object) -> Settings:
 
 def _resources(spec: Object, container: str, default: Resources) -> Resources:
     return Resources(**{name: spec.get(f"{container}_container_{name}") or getattr(default, name) for name in default.__dataclass_fields__})
+
+
+def _template(given: str | None) -> str:
+    """Written with escaped braces, because the operator renders its own variables with Jinja."""
+    return (given or "").replace("\\{", "{").replace("\\}", "}")
 
 
 def _flag(given: Any, default: bool) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.cluster.images import CONSUMER_IMAGE
 from ansible_collections.vmshift.mtv.controlplane.cluster.storage import BIND_IMMEDIATELY
-from ansible_collections.vmshift.mtv.controlplane.migration import children, labels, quantities, transfer_network
+from ansible_collections.vmshift.mtv.controlplane.migration import children, itineraries, labels, quantities, transfer_network
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError
 from ansible_collections.vmshift.mtv.plugins.module_utils import naming
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import is_host
@@ -69,7 +69,7 @@ def first_checkpoint(vm: Object) -> Object:
 def _binding(work: VmRun) -> dict[str, str]:
     """Nobody will use the PVC before it is filled where no pod of ours runs, or where it is filled while the VM still runs."""
     found = {}
-    if work.traits.warm or not is_host(work.run.destination):
+    if work.traits.warm or itineraries.from_openshift(work.traits) or not is_host(work.run.destination):
         found["cdi.kubevirt.io/storage.bind.immediate.requested"] = "true"
     if work.traits.warm:
         found["cdi.kubevirt.io/storage.usePopulator"] = "false"
@@ -78,7 +78,11 @@ def _binding(work: VmRun) -> dict[str, str]:
 
 def claim_name(work: VmRun, index: int, disk: Disk) -> dict[str, str]:
     """{"generateName": ...} or {"name": ...} of the PVC of a disk. Raises PhaseError (facts 3.11)."""
-    template = work.option("pvcNameTemplate") or work.run.settings.pvc_name_template or naming.PVC_TEMPLATE
+    keeps, settings = itineraries.from_openshift(work.traits), work.run.settings
+    default = (
+        (settings.ocp_pvc_name_template or naming.OPENSHIFT_PVC_TEMPLATE) if keeps else (settings.pvc_name_template or naming.PVC_TEMPLATE)
+    )
+    template = work.option("pvcNameTemplate") or default
     target = naming.template_vm_name(work.vm["id"], work.source_vm["name"], work.vm.get("newName", ""))
     values = {
         "VmName": work.source_vm["name"],
@@ -92,7 +96,8 @@ def claim_name(work: VmRun, index: int, disk: Disk) -> dict[str, str]:
         name = naming.pvc_name(template, values)
     except ValueError as error:
         raise PhaseError(f'The PVC name template "{template}" does not work for disk {index}: {error}.') from None
-    if work.run.spec.get("pvcNameTemplateUseGenerateName") is False:
+    generates = work.run.spec.get("pvcNameTemplateUseGenerateName")
+    if generates is False or (generates is None and keeps):
         return {"name": name}
     return {"generateName": f"{name}-"}
 

@@ -19,6 +19,12 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.image_reference import
 Object = dict[str, Any]
 
 INSPECTION_TOOLS = ("virt-inspector", "guestfish", "nbdkit", "qemu-img")
+LIVE = "live"
+#: Of a source whose type has such migrations, where the feature is on.
+NO_LIVE = (
+    "`live` migration from the source provider is not supported: this control plane does not hand running guests over to another cluster. "
+    "With the type `cold` the VM is switched off and its disks are copied."
+)
 HOOK_STEPS = ("PreHook", "PostHook")
 ONLY_PLAYBOOKS = (
     "This control plane pulls no images: it runs hooks that have a playbook, and job templates. "
@@ -33,7 +39,8 @@ def migration_type(subject: Subject) -> None:
         message = "Warm migration from the source provider is not supported."
         subject.conditions.set("WarmMigrationNotReady", CRITICAL, message, reason="NotSupported")
     if not source.supports(subject):
-        message = f"`{subject.type}` migration from the source provider is not supported."
+        told = f"`{subject.type}` migration from the source provider is not supported."
+        message = NO_LIVE if (subject.type, subject.source_type) == (LIVE, "openshift") else told
         subject.conditions.set("MigrationTypeNotValid", CRITICAL, message, reason="NotSupported")
 
 

@@ -58,7 +58,7 @@ def shell(
         "apiVersion": "kubevirt.io/v1",
         "kind": "VirtualMachine",
         "metadata": meta,
-        "spec": {"runStrategy": run_strategy, "template": {"metadata": _template_meta(name, plan), "spec": _placement(plan)}},
+        "spec": {"runStrategy": run_strategy, "template": {"metadata": _template_meta(name, plan), "spec": placement(plan)}},
     }
 
 
@@ -69,7 +69,8 @@ def _template_meta(name: str, plan: Object) -> Object:
     }
 
 
-def _placement(plan: Object) -> Object:
+def placement(plan: Object) -> Object:
+    """Where the plan wants its VMs to run, as fields of a guest's spec."""
     wanted = {"nodeSelector": plan["spec"].get("targetNodeSelector"), "affinity": plan["spec"].get("targetAffinity")}
     return {field: value for field, value in wanted.items() if value}
 

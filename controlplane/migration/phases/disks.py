@@ -22,6 +22,8 @@ IMPORTER_RETRY = 3  # restarts of an importer; with one more its disk has failed
 def create(work: VmRun) -> bool:
     if work.traits.populated:
         return populators.create(work)
+    if not work.run.source.prepare(work):
+        return False
     secret = children.secret(work, "isDV")
     children.config_map(work)
     volumes.ensure_data_volumes(work, secret["metadata"]["name"])
@@ -70,6 +72,9 @@ def _tell_of_importer(work: VmRun, step: Object, task: Object, claim: Object) ->
     pod = work.target.find("Pod", work.namespace, imports.pod_name(claim["metadata"]["name"]))
     container: Object = next(iter((pod or {}).get("status", {}).get("containerStatuses") or ()), {})
     restarts = container.get("restartCount", 0)
+    if restarts and (lost := work.run.source.lost(work)):
+        pipeline.add_error(task, pipeline.RUNNING, [lost])
+        return
     if "warm" in work.vm:
         work.vm["warm"]["failures"] = restarts
     if restarts > IMPORTER_RETRY:

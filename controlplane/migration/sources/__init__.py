@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.vmshift.mtv.controlplane.migration.sources.openshift import OpenShiftSource
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.ova import OvaSource
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.ovirt import OVirtSource
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.vsphere import VsphereSource
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 #: Provider type -> adapter; a new source is a new file and a line here.
 ADAPTERS: dict[str, Callable[[Objects, dict[str, Any], ProviderInventory], Source]] = {
+    "openshift": OpenShiftSource,
     "ova": OvaSource,
     "ovirt": OVirtSource,
     "vsphere": VsphereSource,

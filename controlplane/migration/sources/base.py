@@ -79,6 +79,15 @@ class Source(Protocol):
     def disks(self, work: VmRun) -> list[Disk]:
         """Those to be copied, in the order of the guest. Raises ValueError for a disk whose size or destination is not known."""
 
+    def prepare(self, work: VmRun) -> bool:
+        """Go on with what must be there before the disks can be fetched, without waiting; True when it all is.
+
+        Asked again and again, also after a crash in the middle. Raises PhaseError when it cannot be had.
+        """
+
+    def lost(self, work: VmRun) -> str:
+        """Why the disks cannot be fetched any more, whatever is tried; "" as long as they can. Asked when a transfer has failed."""
+
     def content(self, work: VmRun, disk: Disk, secret: str) -> Object:
         """`spec.source` of the DataVolume of a disk. `secret`: name of the Secret "isDV" in the target namespace."""
 
@@ -93,6 +102,9 @@ class Source(Protocol):
 
     def secret_data(self, work: VmRun, purpose: str) -> dict[str, str]:
         """Data (base64) of the Secret "isDV", "isV2V" or "isPopulator"."""
+
+    def config_data(self, work: VmRun) -> dict[str, str]:
+        """Data of the ConfigMap beside the Secret "isDV"."""
 
     def conversion(self, work: VmRun) -> Conversion | None:
         """Make what the conversion needs beside disks; None while that is not there yet."""
@@ -148,6 +160,17 @@ class InventorySource:
     def find(self, ref: Object) -> Object | None:
         found = self._inventory.find("vms", ref)
         return found[0] if len(found) == 1 else None
+
+    def prepare(self, work: VmRun) -> bool:
+        """Nothing is needed."""
+        return True
+
+    def lost(self, work: VmRun) -> str:
+        """As long as the source is there, its disks are."""
+        return ""
+
+    def config_data(self, work: VmRun) -> dict[str, str]:
+        return {}
 
     def release(self, vm: Object) -> None:
         """Nothing is made there."""

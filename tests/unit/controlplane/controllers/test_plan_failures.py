@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.vmshift.mtv.controlplane.migration.sources import ADAPTERS
 from ansible_collections.vmshift.mtv.tests.unit.controlplane.migration.world import CONTROLLERS, PLANS, TARGET, World, source_vm
 
 
@@ -220,7 +221,8 @@ def pair_maps(world, source, destination):
 HOST = {"name": "host", "namespace": CONTROLLERS}
 
 
-def test_a_source_that_cannot_be_migrated_from_here_is_refused(world):
+def test_a_source_that_cannot_be_migrated_from_here_is_refused(world, monkeypatch):
+    monkeypatch.delitem(ADAPTERS, "openshift")
     world.create("v1", "Namespace", "", "guests")
     spec = {"runStrategy": "Halted", "template": {"spec": {"domain": {"devices": {}}}}}
     world.create("kubevirt.io/v1", "VirtualMachine", "guests", "g", spec=spec)

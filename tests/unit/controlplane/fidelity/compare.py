@@ -18,7 +18,17 @@ from ansible_collections.vmshift.mtv.tests.unit.controlplane.fidelity.recording 
     without_repeats,
 )
 
-CHILDREN = ("Secret", "ConfigMap", "DataVolume", "PersistentVolumeClaim", "Conversion", "Pod", "Job", "VirtualMachine")
+CHILDREN = (
+    "Secret",
+    "ConfigMap",
+    "DataVolume",
+    "PersistentVolumeClaim",
+    "Conversion",
+    "Pod",
+    "Job",
+    "VirtualMachine",
+    "VirtualMachineExport",
+)
 LIFE = ("Ready", "Executing", "Running", "Succeeded", "Failed", "Canceled", "Archived")
 _LINES = 4  # of what differs in one object
 
@@ -106,7 +116,7 @@ def _runs(seen: list[Entry]) -> dict[tuple[str, str], list[Object]]:
     found: dict[tuple[str, str], list[Object]] = {}
     for plan in of(seen, "Plan"):
         for vm in _status(plan):
-            found.setdefault((plan["metadata"]["name"], vm["id"]), []).append(vm)
+            found.setdefault((plan["metadata"]["name"], anonymous(vm["id"])), []).append(vm)
     return found
 
 
@@ -130,7 +140,10 @@ def _children(theirs: list[Entry], ours: list[Entry]) -> Iterator[str]:
 
 
 def _title(text: str) -> str:
-    meta = json.loads(text)["metadata"]
+    obj = json.loads(text)
+    if obj["kind"] == "VirtualMachineExport":
+        return obj["spec"]["source"]["name"]
+    meta = obj["metadata"]
     labels = meta.get("labels") or {}
     own = [key for key in ("isDV", "isV2V", "isLUKS") if key in labels]
     number = (meta.get("annotations") or {}).get("forklift.konveyor.io/disk-index", "")
@@ -142,7 +155,7 @@ def _made(seen: list[Entry], kind: str) -> list[str]:
     first: dict[tuple[str, str], Object] = {}
     for _time, found, namespace, name, obj in seen:
         labels = obj["metadata"].get("labels") or {}
-        if found == kind and ("plan" in labels or "vmID" in labels or "conversion" in labels):
+        if found == kind and (kind == "VirtualMachineExport" or "plan" in labels or "vmID" in labels or "conversion" in labels):
             first.setdefault((namespace, obj["metadata"].get("uid") or name), obj)
     names = _random_names(seen)
     return sorted(_canonical(obj, names) for obj in first.values())
@@ -171,7 +184,7 @@ def _canonical(obj: Object, names: dict[str, str]) -> str:
     text = anonymous(json.dumps(plain, sort_keys=True))
     text = re.sub(r"snapshot-\d+", "snapshot-N", text)
     for name in sorted(names, key=len, reverse=True):
-        text = text.replace(f'"{name}"', f'"{names[name]}"')
+        text = text.replace(f'"{anonymous(name)}"', f'"{anonymous(names[name])}"')
     return text
 
 

@@ -19,6 +19,7 @@ SCENARIOS = (
     "hooks-prehook-fails",
     "hooks-succeed",
     "luks",
+    "ocp-to-ocp",
     "per-vm-options",
     "plan-not-ready",
     "plan-not-ready-more",
@@ -47,6 +48,8 @@ JOB = "The image with VMware's disk library is tried also for a plan that someth
 UNKNOWN_VM = "A plan with an unknown VM beside a good one is told so."
 ENDED = "A step that ended with an error has the time of its end, whatever the error was."
 
+EXPORT = "The export of a VM at its source cluster carries the labels of the run."
+
 _REBOOT_POD = r"^Pod forklift-wait-reboot- .*: only there$"
 
 #: scenario -> (pattern of a difference, why)
@@ -59,6 +62,7 @@ KNOWN: dict[str, tuple[tuple[str, str], ...]] = {
         (r"^VM vm-125 of plan luks: pipeline \+\[2\]\.completed=", ENDED),
         (r"^Secret luks-vm-128-(luks-)? vm-128 isLUKS: ", KEYS),
     ),
+    "ocp-to-ocp": ((r"^VirtualMachineExport web: \+metadata\.labels\.", EXPORT),),
     "plan-not-ready": (
         (r"^Plan (hook-missing|serviceaccount-missing): condition (ValidatingVDDK only there|Ready only here)$", CUT_OFF),
         (r"^Plan netmap-not-ready: condition (NetworkMapNotReady only there|Ready only here)$", CUT_OFF),

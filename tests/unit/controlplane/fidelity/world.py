@@ -6,14 +6,16 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from itertools import count
 from typing import Any
+from unittest.mock import patch
 
 import yaml
 
 from ansible_collections.vmshift.mtv.controlplane.cluster import imports
 from ansible_collections.vmshift.mtv.controlplane.inventory.items import Live, ProviderInventory
+from ansible_collections.vmshift.mtv.controlplane.migration.sources.openshift import OpenShiftSource
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.vsphere import VsphereSource
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.machine import SUCCESS, Disk, Snapshot, TaskState
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.vms import base_file
@@ -99,7 +101,8 @@ class Scenario:
         self.name = name
         self.seen: list[Entry] = replay(name)
         self.records = lines(name)
-        self.vms = source.prepared() if name.startswith("plan-not-ready") else source.machines(self.seen)
+        self.from_openshift = name.startswith("ocp-")
+        self.vms = [] if self.from_openshift else source.prepared() if name.startswith("plan-not-ready") else source.machines(self.seen)
         if name.endswith("-windows"):
             for vm in self.vms:
                 vm.update(guestId="windows2019srv_64Guest", guestName="Microsoft Windows Server 2019 (64-bit)")
@@ -214,7 +217,19 @@ class RecordedWorld(World):
             if not job.get("status"):
                 job["status"] = self.scenario.end_of(job)
                 self.api.update_status(job)
+        for export in self.api.list("VirtualMachineExport"):
+            self._serve(export)
         super().cluster()
+
+    def _serve(self, export: Object) -> None:
+        """As the recorded world did: an export serves at once."""
+        meta = export["metadata"]
+        if export.get("status"):
+            return
+        self.create("v1", "Secret", meta["namespace"], f"export-token-{meta['name']}", data={"token": "c2VjcmV0"})
+        there = self.scenario.at("VirtualMachineExport", meta["name"], float("inf"))
+        assert there is not None
+        self.api.update_status({**export, "status": there["status"]})
 
     def _volume(self, volume: Object) -> None:
         """One with checkpoints is at rest after each but the last."""
@@ -255,16 +270,21 @@ class RecordedWorld(World):
     def play(self) -> list[Entry]:
         """Do what the recorded user did, each time when the plans have come as far as they had then. Returns what was seen."""
         self.recorder = Recorder(self)
-        patched, VsphereSource._machine = VsphereSource._machine, lambda _source, vm: self.acted.machine(vm)  # type: ignore[method-assign, assignment]
-        try:
+        with ExitStack() as acted:
+            acted.enter_context(patch.object(VsphereSource, "_machine", lambda _source, vm: self.acted.machine(vm)))
+            # The recorded source was the same API server, reached by its URL.
+            acted.enter_context(patch.object(OpenShiftSource, "_cluster", lambda source: nullcontext(source._api)))
+            acted.enter_context(patch.object(OpenShiftSource, "_fetched", self._manifest))
             for action in self.scenario.actions:
                 self._await(action["t"])
                 self._act(action)
             self._await(float("inf"))
             self.settle(30)
-        finally:
-            VsphereSource._machine = patched  # type: ignore[method-assign]
         return self.recorder.seen
+
+    def _manifest(self, url: str, _headers: Object, _authority: str) -> bytes:
+        *_base, namespace, name = url.split("/")
+        return json.dumps({"kind": "List", "items": [self.api.get("VirtualMachine", namespace, name)]}).encode()
 
     def _act(self, action: Object) -> None:
         kind, namespace, name = action.get("kind", ""), action.get("namespace", ""), action.get("name", "")
@@ -301,7 +321,10 @@ class RecordedWorld(World):
             for obj in self.api.list(kind):
                 there = self.scenario.at(kind, obj["metadata"]["name"], time)
                 if there and there.get("status") and there["metadata"]["namespace"] == obj["metadata"]["namespace"]:
-                    self.api.update_status({**obj, "status": there["status"]})
+                    status = json.loads(json.dumps(there["status"]))
+                    for reference in status.get("references") or () if self.scenario.from_openshift else ():
+                        reference.pop("id", None)  # objects of a cluster are known by uids, which are others here
+                    self.api.update_status({**obj, "status": status})
 
     def _await(self, time: float) -> None:
         """Work until the plans are where they were at that time; a world that does not come that far goes on as it is."""
