@@ -13,9 +13,9 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Clus
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import provider_type
 from ansible_collections.vmshift.mtv.plugins.module_utils.inventory_service import InventoryError, InventoryService
 from ansible_collections.vmshift.mtv.plugins.module_utils.provider_definition import stored_tls
+from ansible_collections.vmshift.mtv.plugins.module_utils.readiness import wait_ready
 from ansible_collections.vmshift.mtv.plugins.module_utils.references import exists, source_provider
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import get
-from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import wait_ready
 
 Entry = Mapping[str, Any]
 

@@ -39,11 +39,11 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.mapping import (
     used_storages,
 )
 from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import exclusions, selectors
+from ansible_collections.vmshift.mtv.plugins.module_utils.readiness import wait_ready
 from ansible_collections.vmshift.mtv.plugins.module_utils.references import destination_provider, exists, source_provider
 from ansible_collections.vmshift.mtv.plugins.module_utils.releases import NETWORK_POOLS_SINCE, option_of
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import describe, ensure_absent, ensure_present, get
 from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import refuse_newer, refuse_older_than
-from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import target_of, wait_gone, wait_ready
 
 Item = Mapping[str, Any]
 
@@ -253,6 +253,9 @@ def _absent(module: Any, cluster: Cluster, kind: str) -> dict[str, Any]:
     params = module.params
     result = ensure_absent(cluster, kind, params["namespace"], params["name"], check_mode=module.check_mode)
     if params["wait"] and not module.check_mode and result.method:
+        # Here, because every map that is there would pay for its import.
+        from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import target_of, wait_gone
+
         target = target_of({"kind": kind, "metadata": {"namespace": params["namespace"], "name": params["name"]}})
         with reporting(changed=result.changed):
             wait_gone(cluster, [target], timeout=params["wait_timeout"])

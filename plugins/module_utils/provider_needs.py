@@ -17,21 +17,23 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.provider_definition im
     stored_certificates,
     stored_secret_problems,
 )
-from ansible_collections.vmshift.mtv.plugins.module_utils.releases import PROVIDER_SETTINGS_SINCE, PROVIDER_TYPES_SINCE
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import get
-from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import refuse_older_than
 
 
 def refuse_too_new(cluster: Cluster, params: Mapping[str, Any], current: Mapping[str, Any] | None) -> None:
-    """No definition tells which types and settings an MTV knows."""
-    wanted = [("type: " + params["type"], PROVIDER_TYPES_SINCE[params["type"]])] if params["type"] in PROVIDER_TYPES_SINCE else []
-    given = [key for key, value in (params["settings"] or {}).items() if value is not None and key in PROVIDER_SETTINGS_SINCE]
-    wanted += [(f"settings: {key}", PROVIDER_SETTINGS_SINCE[key]) for key in given]
+    """No definition tells which types and settings an MTV knows. What the provider has already, it knows."""
     held = (current or {}).get("spec") or {}
-    known = {"type: " + held.get("type", ""), *(f"settings: {key}" for key in held.get("settings") or {})}
-    wanted = [(option, release) for option, release in wanted if option not in known]
-    if wanted:
-        refuse_older_than(cluster, wanted)
+    settings = {key for key, value in (params["settings"] or {}).items() if value is not None} - set(held.get("settings") or {})
+    type = params["type"] if params["type"] != held.get("type") else None
+    if not (type or settings):
+        return
+    # Here, because every provider that stays as it is would pay for their import.
+    from ansible_collections.vmshift.mtv.plugins.module_utils.releases import PROVIDER_SETTINGS_SINCE, PROVIDER_TYPES_SINCE
+    from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import refuse_older_than
+
+    wanted = [(f"type: {known}", release) for known, release in PROVIDER_TYPES_SINCE.items() if known == type]
+    wanted += [(f"settings: {key}", release) for key, release in PROVIDER_SETTINGS_SINCE.items() if key in settings]
+    refuse_older_than(cluster, wanted)
 
 
 def check_secret(cluster: Cluster, where: Mapping[str, str], type: str, check_mode: bool) -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.vmshift.mtv.plugins.module_utils.controller_settings import SETTINGS
-
 OLDEST = "2.8"
 
 _VM = {
@@ -24,7 +22,7 @@ _VM = {
 }
 #: Kind -> path of a field of spec -> the first release whose definition has it. `[]` stands for each item of a list, `field=value` for
 #: a value that a field did not take before, "" for the kind itself.
-SINCE: Mapping[str, Mapping[str, str]] = {
+_SINCE: Mapping[str, Mapping[str, str]] = {
     "Plan": {
         "conversionTempStorageClass": "2.11.0",
         "conversionTempStorageSize": "2.11.0",
@@ -74,8 +72,9 @@ SINCE: Mapping[str, Mapping[str, str]] = {
     "Conversion": {"": "2.12.0"},
     "OVAProviderServer": {"": "2.10"},
     "HyperVProviderServer": {"": "2.11.0"},
-    "ForkliftController": {setting.name: setting.since for setting in SETTINGS.values()},
 }
+_SETTINGS = "ForkliftController"
+KINDS = (*_SINCE, _SETTINGS)
 #: The same for what no definition tells: types of providers and keys of their settings.
 PROVIDER_TYPES_SINCE: Mapping[str, str] = {"ec2": "2.11.0", "hyperv": "2.11.0"}
 PROVIDER_SETTINGS_SINCE: Mapping[str, str] = {
@@ -103,14 +102,23 @@ def number(release: str) -> tuple[int, ...]:
     return tuple(int(part) for part in release.split("."))
 
 
+def since(kind: str) -> Mapping[str, str]:
+    """Path of a field of spec -> the first release whose definition of the kind has it."""
+    if kind != _SETTINGS:
+        return _SINCE.get(kind, {})
+    # Here, because every module that knows releases would pay for its import.
+    from ansible_collections.vmshift.mtv.plugins.module_utils.controller_settings import SETTINGS
+
+    return {setting.name: setting.since for setting in SETTINGS.values()}
+
+
 def newer_than_oldest(kind: str, spec: Mapping[str, Any]) -> dict[str, str]:
     """Path -> release of everything in `spec` that the oldest supported MTV does not know, in the order of the table.
 
     A field that is None is to be taken away, which needs nobody who knows it.
     """
-    known = SINCE.get(kind, {})
     used = set(_paths(spec, ""))
-    return {path: release for path, release in known.items() if path in used}
+    return {path: release for path, release in since(kind).items() if path in used}
 
 
 def option_of(path: str) -> str:

@@ -14,7 +14,15 @@ from weakref import WeakKeyDictionary
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, ClusterError, TalkError
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import GROUP, VERSION
-from ansible_collections.vmshift.mtv.plugins.module_utils.releases import GAPS, SINCE, newer_than_oldest, number, option_of, requirement
+from ansible_collections.vmshift.mtv.plugins.module_utils.releases import (
+    GAPS,
+    KINDS,
+    newer_than_oldest,
+    number,
+    option_of,
+    requirement,
+    since,
+)
 
 Schema = Mapping[str, Any]
 _read: WeakKeyDictionary[Cluster, dict[str, Schema]] = WeakKeyDictionary()
@@ -71,9 +79,9 @@ def knows(cluster: Cluster, kind: str, path: str) -> bool:
 def older_than(cluster: Cluster, release: str) -> bool:
     """The installed MTV lacks something that a release not newer than `release` brought."""
     served = _kinds(cluster)
-    for kind, paths in SINCE.items():
-        for path, since in paths.items():
-            if number(since) > number(release) or (kind, path) in GAPS:
+    for kind in KINDS:
+        for path, first in since(kind).items():
+            if number(first) > number(release) or (kind, path) in GAPS:
                 continue
             if kind not in served or not knows(cluster, kind, path):
                 return True

@@ -13,13 +13,9 @@ from typing import Any, NamedTuple
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, ClusterError, EventStream, TalkError
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
-    blocked,
     caught_up,
     conditions_of,
-    describe_condition,
     describe_conditions,
-    ready,
-    warnings,
 )
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import path_of, tidy
 
@@ -117,25 +113,6 @@ def wait_for(
 
 def target_of(obj: Mapping[str, Any]) -> Target:
     return Target(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
-
-
-def wait_ready(
-    cluster: Cluster,
-    obj: Mapping[str, Any],
-    *,
-    timeout: float,
-    hint: str = "",
-    success: Callable[[dict[str, Any]], bool] = ready,
-    failure: Callable[[dict[str, Any]], str | None] = blocked,
-) -> dict[str, Any]:
-    """Wait until one object of Forklift is Ready; it fails when a blocking condition appears. Warn conditions become warnings."""
-    target = target_of(obj)
-    # As it was just read it may be there already; a watch would cost more than all the rest of the task.
-    there = caught_up(obj) and success(dict(obj))
-    found = dict(obj) if there else wait_for(cluster, [target], success, failure, timeout=timeout, hint=hint)[target]
-    for condition in warnings(found):
-        cluster.warn(f"{target}: {describe_condition(condition)}")
-    return found
 
 
 def wait_gone(cluster: Cluster, targets: Iterable[Target], *, timeout: float) -> None:

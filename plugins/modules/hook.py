@@ -205,9 +205,9 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.hook_playbook import d
 from ansible_collections.vmshift.mtv.plugins.module_utils.image_reference import is_image_reference
 from ansible_collections.vmshift.mtv.plugins.module_utils.naming import is_dns1123_subdomain
 from ansible_collections.vmshift.mtv.plugins.module_utils.options import OBJECT, WAIT
+from ansible_collections.vmshift.mtv.plugins.module_utils.readiness import wait_ready
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import Result, ensure_absent, ensure_present, get
 from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import refuse_newer
-from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import target_of, wait_gone, wait_ready
 
 KIND = "Hook"
 ARGUMENT_SPEC = {
@@ -328,6 +328,9 @@ def absent(module: AnsibleModule, cluster: Cluster) -> dict[str, Any]:
     result = ensure_absent(cluster, KIND, params["namespace"], params["name"], check_mode=module.check_mode)
     outcome = {"changed": result.changed, "diff": readable(result), "hook": None}
     if params["wait"] and not module.check_mode and result.method:
+        # Here, because every hook that is there would pay for its import.
+        from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import target_of, wait_gone
+
         target = target_of({"kind": KIND, "metadata": {"namespace": params["namespace"], "name": params["name"]}})
         with reporting(changed=result.changed, diff=outcome["diff"]):
             wait_gone(cluster, [target], timeout=params["wait_timeout"])

@@ -217,8 +217,8 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.provider_needs import 
     refuse_too_new,
     with_certificates,
 )
+from ansible_collections.vmshift.mtv.plugins.module_utils.readiness import wait_ready
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import NOT_READ, Result, ensure_absent, ensure_present, get
-from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import WaitError, target_of, wait_gone, wait_ready
 
 _HIDDEN_OPTIONS = {
     "password",
@@ -354,6 +354,9 @@ def wait_connected(
 
     hint = "the Secret of the provider (does it exist, has it the keys of the type?), its url, and the log of the forklift-controller pod"
     if secret_version:
+        # Here and below, because every provider that is connected already would pay for its import.
+        from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import WaitError
+
         limit = min(timeout, _OLD_VERDICT_SECONDS)
         try:
             return wait_ready(cluster, provider, timeout=limit, hint=hint, success=newly_connected, failure=newly_blocked)
@@ -373,6 +376,8 @@ def absent(module: AnsibleModule, cluster: Cluster) -> dict[str, Any]:
     result = {"changed": provider.changed, "diff": diff_of(provider, secret), "provider": None}
     if current and not check_mode:
         if params["wait"]:
+            from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import target_of, wait_gone
+
             with reporting(**result):
                 wait_gone(cluster, [target_of(current)], timeout=params["wait_timeout"])
         owned_secrets.remove(cluster, owned)

@@ -134,7 +134,7 @@ def kinds_of(release: str) -> list[Kind]:
 
 
 def _as_of(kind: Kind, release: str) -> Kind | None:
-    later = [p for p, since in releases.SINCE.get(kind.kind, {}).items() if releases.number(since) > releases.number(release)]
+    later = [p for p, since in releases.since(kind.kind).items() if releases.number(since) > releases.number(release)]
     if not later:
         return kind
     if "" in later:

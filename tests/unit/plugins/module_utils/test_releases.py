@@ -7,12 +7,13 @@ import pytest
 from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Registry
 from ansible_collections.vmshift.mtv.plugins.module_utils.releases import (
     GAPS,
+    KINDS,
     OLDEST,
-    SINCE,
     newer_than_oldest,
     number,
     option_of,
     requirement,
+    since,
 )
 
 #: Kind -> paths of the fields of spec in MTV 2.8.0; what lies in an ObjectReference is left out.
@@ -45,7 +46,7 @@ def paths(schema, path=""):
 
 def newer(kind):
     """Fields that the table says are newer than 2.8, and what is below them."""
-    return tuple(path for path in SINCE.get(kind, {}) if "=" not in path)
+    return tuple(path for path in since(kind) if "=" not in path)
 
 
 @pytest.mark.parametrize("kind", IN_2_8_0)
@@ -58,8 +59,8 @@ def test_what_is_not_in_the_table_is_what_2_8_0_had(kind):
 
 def test_releases_can_be_compared():
     assert number("2.9.3") < number("2.10") < number("2.10.4") < number("2.11.0") < number("5.0")
-    assert all(number(release) > number(OLDEST) for kind in SINCE.values() for release in kind.values())
-    assert all(path in SINCE[kind] for kind, path in GAPS)
+    assert all(number(release) > number(OLDEST) for kind in KINDS for release in since(kind).values())
+    assert all(path in since(kind) for kind, path in GAPS)
 
 
 def test_what_a_spec_uses_is_found_wherever_it_lies():

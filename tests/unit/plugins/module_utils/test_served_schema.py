@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import ClusterError, TalkError
-from ansible_collections.vmshift.mtv.plugins.module_utils.releases import SINCE, number
+from ansible_collections.vmshift.mtv.plugins.module_utils.releases import KINDS, number, since
 from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import (
     knows,
     older_than,
@@ -14,7 +14,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import (
     spec_fields,
 )
 
-EVERYTHING = [(kind, path, release) for kind, table in SINCE.items() for path, release in table.items()]
+EVERYTHING = [(kind, path, release) for kind in KINDS for path, release in since(kind).items()]
 
 
 def test_fields_of_the_spec_are_read_from_the_api_server(there):
@@ -30,9 +30,9 @@ def test_the_newest_api_knows_everything(there):
 
 @pytest.mark.parametrize("release", [pytest.param(r, marks=pytest.mark.mtv(r)) for r in ("2.8", "2.10", "2.12.2")])
 def test_an_older_api_knows_exactly_what_it_had(there, release):
-    for kind, path, since in EVERYTHING:
+    for kind, path, first in EVERYTHING:
         # Before 2.10 the spec of ForkliftController took anything.
-        expected = number(since) <= number(release) or (kind, release) == ("ForkliftController", "2.8")
+        expected = number(first) <= number(release) or (kind, release) == ("ForkliftController", "2.8")
         if path:
             assert knows(there, kind, path) is expected, (kind, path)
     assert not older_than(there, release)

@@ -8,7 +8,8 @@ import pytest
 from ansible_collections.vmshift.mtv.plugins.module_utils import waiting
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import ClusterError
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import blocked, ready
-from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import Target, WaitError, wait_for, wait_gone, wait_ready
+from ansible_collections.vmshift.mtv.plugins.module_utils.readiness import wait_ready
+from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import Target, WaitError, wait_for, wait_gone
 
 PLAN = Target("Plan", "mig", "one")
 
