@@ -37,6 +37,9 @@ def main() -> int:
         "openshift", help="put a VM on the embedded control plane of a state folder and print its facts as JSON"
     )
     openshift.add_argument("folder", type=Path, help="state folder of a control plane that runs")
+    openstack = commands.add_parser("openstack", help="start an OpenStack with servers, working in a folder, and print its facts as JSON")
+    openstack.add_argument("folder", type=Path)
+    openstack.add_argument("--stop", action="store_true", help="end the one that was started in the folder")
     start = commands.add_parser("boot", help="boot a raw disk image and print the line with which its guest reports")
     start.add_argument("image", type=Path)
     start.add_argument("--hardware", choices=sorted(boot.DEVICES), default="virtio")
@@ -52,6 +55,8 @@ def main() -> int:
             run_ovirt(options)
         elif options.command == "openshift":
             run_openshift(options)
+        elif options.command == "openstack":
+            run_openstack(options)
         else:
             print(boot.boot(options.image, options.hardware, timeout=options.timeout, memory=options.memory))
     except (LabError, SourceError) as error:
@@ -91,6 +96,16 @@ def run_openshift(options: argparse.Namespace) -> None:
     from ansible_collections.vmshift.mtv.lab.openshift import furnish
 
     print(json.dumps(furnish(State(options.folder.resolve())), indent=2))
+
+
+def run_openstack(options: argparse.Namespace) -> None:
+    from ansible_collections.vmshift.mtv.lab.openstack.server import OpenStack
+
+    folder = options.folder.resolve()
+    if options.stop:
+        OpenStack.attach(folder).stop()
+        return
+    print(json.dumps(OpenStack.start(folder).facts(), indent=2))
 
 
 if __name__ == "__main__":

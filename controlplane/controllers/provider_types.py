@@ -27,6 +27,7 @@ SERVED: Mapping[str, Served] = {
     "vsphere": Served(("user", "password"), tools=("virt-v2v", "qemu-img")),
     "ovirt": Served(("user", "password")),
     "openshift": Served(("token",)),
+    "openstack": Served((), tools=("qemu-img",)),
     "ova": Served(("url",), has_server=True, tools=("virt-v2v", "qemu-img")),
 }
 

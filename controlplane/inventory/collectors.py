@@ -14,6 +14,9 @@ from ansible_collections.vmshift.mtv.controlplane.blocking import apart
 from ansible_collections.vmshift.mtv.controlplane.cluster_client import ClusterClient, is_insecure, secret_text
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import AUTH, CONNECTION, DATA, Collected, SourceError, openshift, ova
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.exports import local_folder
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.openstack.inventory import OpenStackInventory
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.openstack.session import Credentials
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.openstack.session import try_connection as try_openstack
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovirt import session as ovirt
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovirt.inventory import OVirtInventory
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.inventory import VSphereInventory
@@ -120,6 +123,33 @@ def vsphere_endpoint(url: str, secret: Object) -> Endpoint:
     )
 
 
+class OpenStackCollector(ThreadedCollector):
+    """A project of an OpenStack cloud, whose session stays open."""
+
+    refresh_every = 10.0
+    deadline = 1800.0  # for many thousand servers; each single request ends much earlier
+
+    def __init__(self, url: str, secret: Object) -> None:
+        super().__init__(url)
+        self._credentials = openstack_credentials(url, secret)
+        self._inventory = OpenStackInventory(self._credentials)
+
+    async def test(self) -> None:
+        await apart(lambda: try_openstack(self._credentials))
+
+    async def collect(self) -> Collected:
+        return await self.in_thread(self._inventory.collect)
+
+    def close(self) -> None:
+        """In a thread: it comes after a look that is still going on."""
+        threading.Thread(target=self._inventory.close, daemon=True, name="close session").start()
+
+
+def openstack_credentials(url: str, secret: Object) -> Credentials:
+    """Where a provider of type openstack is, and who logs in there, from its url and Secret."""
+    return Credentials(url, {key: secret_text(secret, key) for key in secret.get("data") or {}})
+
+
 class OVirtCollector(ThreadedCollector):
     """An oVirt engine, whose session stays open: after the first look all is read again when its log tells of changes."""
 
@@ -213,6 +243,7 @@ class ClusterCollector:
 _COLLECTORS: dict[str, Any] = {
     "ova": OvaCollector,
     "openshift": ClusterCollector,
+    "openstack": OpenStackCollector,
     "ovirt": OVirtCollector,
     "vsphere": VSphereCollector,
 }

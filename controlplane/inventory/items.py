@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.plugins.module_utils import concerns
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import Collected, openshift, ova
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.openstack import inventory as openstack
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.openstack import workload as openstack_workload
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovirt import inventory as ovirt
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovirt import workload as ovirt_workload
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere import inventory as vsphere
@@ -22,14 +24,15 @@ Object = dict[str, Any]
 #: Collections of each provider type that is read here.
 COLLECTIONS: Mapping[str, tuple[str, ...]] = {
     "vsphere": vsphere.COLLECTIONS,
+    "openstack": openstack.COLLECTIONS,
     "ovirt": ovirt.COLLECTIONS,
     "ova": ova.COLLECTIONS,
     "openshift": tuple(openshift.COLLECTIONS),
 }
 #: Types whose items tell how often they changed.
-_WITH_REVISIONS = frozenset({"vsphere", "ovirt"})
+_WITH_REVISIONS = frozenset({"vsphere", "openstack", "ovirt"})
 #: Types whose items lie in a tree: the name "a/b/c" means those called c whose path ends like that.
-PATHS = frozenset({"vsphere", "ovirt"})
+PATHS = frozenset({"vsphere", "openstack", "ovirt"})
 #: Type -> what a workload has as whole objects beside the VM itself.
 _SURROUNDINGS = {"vsphere": workload.surroundings, "ovirt": ovirt_workload.surroundings}
 
@@ -84,6 +87,8 @@ class ProviderInventory:
 
     def surroundings(self, vm: Object) -> Object:
         """Keys of a VM that a workload has as whole objects."""
+        if self.type == "openstack":
+            return openstack_workload.surroundings(vm, self)
         around = _SURROUNDINGS.get(self.type)
         return around(vm, self.item) if around else {}
 
@@ -93,7 +98,7 @@ class ProviderInventory:
 
 def has_path(item: Mapping[str, Any], name: str) -> bool:
     """The path of an item ends with `name`, "a/b/c"."""
-    return f"/{item['path'].strip('/')}".endswith(f"/{name.strip('/')}")
+    return f"/{item.get('path', '').strip('/')}".endswith(f"/{name.strip('/')}")
 
 
 class Snapshot(ProviderInventory):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ansible_collections.vmshift.mtv.controlplane.inventory import ovirt_views, vsphere_views
+from ansible_collections.vmshift.mtv.controlplane.inventory import openstack_views, ovirt_views, vsphere_views
 from ansible_collections.vmshift.mtv.controlplane.inventory.items import COLLECTIONS, ProviderInventory, Snapshot
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import openshift
 
@@ -13,9 +13,9 @@ Object = dict[str, Any]
 
 MAX_DETAIL = 10
 #: Trees of each provider type, as the last part of their routes.
-TREES = {"vsphere": ("host", "vm"), "ovirt": ("cluster",), "openshift": ("namespace",)}
+TREES = {"vsphere": ("host", "vm"), "openstack": ("project",), "ovirt": ("cluster",), "openshift": ("namespace",)}
 #: Types that show a VM with all it refers to.
-WORKLOADS = ("vsphere", "ovirt", "ova")
+WORKLOADS = ("vsphere", "openstack", "ovirt", "ova")
 
 _OVA_BASE = ("id", "variant", "name", "path", "selfLink")
 _OVA_VM_BRIEF = ("id", "variant", "name", "selfLink")
@@ -31,6 +31,15 @@ _COUNTERS = {
         "vmCount": "vms",
         "networkCount": "networks",
         "datastoreCount": "datastores",
+    },
+    "openstack": {
+        "regionCount": "regions",
+        "projectCount": "projects",
+        "vmCount": "vms",
+        "imageCount": "images",
+        "volumeCount": "volumes",
+        "volumeTypeCount": "volumetypes",
+        "networkCount": "networks",
     },
     "ovirt": {
         "datacenterCount": "datacenters",
@@ -52,6 +61,8 @@ def item_view(type: str, collection: str, item: Object, detail: int) -> Object:
         return _only(item, _OVA_VM_BRIEF) if detail < 1 else item
     if type == "vsphere":
         return vsphere_views.item_view(collection, item, detail)
+    if type == "openstack":
+        return openstack_views.item_view(collection, item, detail)
     if type == "ovirt":
         return ovirt_views.item_view(collection, item, detail)
     if detail >= 1:
@@ -74,7 +85,8 @@ def tree(known: ProviderInventory, name: str, detail: int) -> Object:
     """The tree of a TREES route."""
     if name == "namespace":
         return namespace_tree(known, detail)
-    return ovirt_views.tree(known, detail) if name == "cluster" else vsphere_views.tree(known, name, detail)
+    builders = {"project": openstack_views.tree, "cluster": ovirt_views.tree}
+    return builders[name](known, detail) if name in builders else vsphere_views.tree(known, name, detail)
 
 
 def provider_view(provider: Object, known: ProviderInventory | None, detail: int) -> Object:
@@ -136,7 +148,7 @@ _PARAMETERS = {
     "nicprofiles": "profile",
     "diskprofiles": "profile",
 }
-_EXTRA = {"vsphere": ("workloads/:vm",), "ovirt": ("workloads/:vm",), "ova": ("workloads/:vm",)}
+_EXTRA = dict.fromkeys(WORKLOADS, ("workloads/:vm",))
 
 
 def _only(item: Object, keys: tuple[str, ...]) -> Object:

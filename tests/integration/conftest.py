@@ -19,6 +19,7 @@ from ansible_collections.vmshift.mtv.controlplane import lifetime
 from ansible_collections.vmshift.mtv.controlplane.state import State
 from ansible_collections.vmshift.mtv.lab import booted, guests
 from ansible_collections.vmshift.mtv.lab.commands import LabError
+from ansible_collections.vmshift.mtv.lab.openstack.server import OpenStack
 from ansible_collections.vmshift.mtv.lab.vsphere.binary import vcenter_program
 from ansible_collections.vmshift.mtv.lab.vsphere.machines import MACHINES
 from ansible_collections.vmshift.mtv.lab.vsphere.server import VSphere
@@ -78,6 +79,17 @@ def vcenter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VSphere]:
     except LabError as error:
         pytest.skip(str(error))
     lab = VSphere.start(tmp_path_factory.mktemp("vcenter"), MACHINES, while_process=os.getpid())
+    yield lab
+    lab.stop()
+
+
+@pytest.fixture(scope="session")
+def openstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenStack]:
+    """A cloud with servers, the same for all tests: what one changes in it, it puts back. Skips where it cannot be built."""
+    try:
+        lab = OpenStack.start(tmp_path_factory.mktemp("openstack"), while_process=os.getpid())
+    except LabError as error:
+        pytest.skip(str(error))
     yield lab
     lab.stop()
 

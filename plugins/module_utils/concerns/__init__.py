@@ -37,6 +37,6 @@ def validate(provider_type: str, workload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rules(provider_type: str) -> Any:
-    from ansible_collections.vmshift.mtv.plugins.module_utils.concerns import ova, ovirt, vsphere
+    from ansible_collections.vmshift.mtv.plugins.module_utils.concerns import openstack, ova, ovirt, vsphere
 
-    return {"ova": ova, "ovirt": ovirt, "vsphere": vsphere}.get(provider_type)
+    return {"openstack": openstack, "ova": ova, "ovirt": ovirt, "vsphere": vsphere}.get(provider_type)

@@ -163,9 +163,7 @@ async def test_source_that_cannot_be_read_is_not_loaded(inventory, appliances) -
 async def test_types_that_cannot_be_read(inventory, appliances) -> None:
     provider = appliances.provider()
     provider["spec"]["type"] = "ec2"
-    with pytest.raises(
-        SourceError, match="providers of type 'ec2' cannot be read by this control plane, only openshift, ova, ovirt, vsphere"
-    ):
+    with pytest.raises(SourceError, match="providers of type 'ec2' cannot be read by this control plane, only .*, vsphere"):
         await inventory.load(provider, None)
 
 
