@@ -63,13 +63,13 @@ def gaps(
     """
     chosen = list(vms)
     return [
-        _gap(what, use, [_source_of(pair) for pair in pairs])
-        for what, uses, pairs in (
-            ("network", used_networks(provider_type, chosen, items), network_pairs),
-            ("storage", used_storages(provider_type, chosen, items), storage_pairs),
+        _gap(what, use, mapped.sources)
+        for what, uses, mapped in (
+            ("network", used_networks(provider_type, chosen, items), Mapped(network_pairs)),
+            ("storage", used_storages(provider_type, chosen, items), Mapped(storage_pairs)),
         )
         for use in uses
-        if not unclear(provider_type, use.source) and pair_of(use.source, pairs) is None
+        if not unclear(provider_type, use.source) and mapped.pair_of(use.source) is None
     ]
 
 
@@ -78,9 +78,9 @@ def pod_clashes(provider_type: str, vms: Iterable[VM], network_pairs: Sequence[P
 
     MTV notices them only when the map names its networks by id (recorded: with names such a plan is Ready).
     """
-    nics, found = NICS.get(provider_type, _nothing), []
+    nics, mapped, found = NICS.get(provider_type, _nothing), Mapped(network_pairs), []
     for vm in vms:
-        sources = [source for source in nics(vm, items) if _to_pod(pair_of(source, network_pairs))]
+        sources = [source for source in nics(vm, items) if _to_pod(mapped.pair_of(source))]
         if len(sources) > 1:
             names = ", ".join(map(str, sources))
             found.append(f"VM {vm['name']!r} has {len(sources)} interfaces ({names}) that are mapped to the pod network")
@@ -99,9 +99,22 @@ def unclear(provider_type: str, used: Source) -> bool:
     return provider_type == "openstack" and not used.id and used.name != GLANCE
 
 
-def pair_of(used: Source, pairs: Sequence[Pair]) -> Pair | None:
-    """The pair that MTV takes for it: the first that means it."""
-    return next((pair for pair in pairs if _same(used, _source_of(pair))), None)
+class Mapped:
+    """The pairs of a map, found by what they mean. There may be as many of them as VMs."""
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self.sources = [_source_of(pair) for pair in pairs]
+        self._pairs = pairs
+        self._places: dict[tuple[str, str], list[int]] = {}
+        for place, source in enumerate(self.sources):
+            for key in {("id", source.id), ("name", source.name), ("name", source.name.rpartition("/")[2]), ("type", source.type)}:
+                self._places.setdefault(key, []).append(place)
+
+    def pair_of(self, used: Source) -> Pair | None:
+        """The pair that MTV takes for it: the first that means it."""
+        keys = (key for key in (("id", used.id), ("name", used.name), ("type", used.type)) if key[1])
+        places = {place for key in keys for place in self._places.get(key, ())}
+        return next((self._pairs[place] for place in sorted(places) if _same(used, self.sources[place])), None)
 
 
 def _nothing(_vm: VM, _items: Items) -> list[Source]:

@@ -32,8 +32,8 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.map_pairs import (
     patched,
 )
 from ansible_collections.vmshift.mtv.plugins.module_utils.mapping import (
+    Mapped,
     one_pod_network,
-    pair_of,
     pod_clashes,
     used_networks,
     used_storages,
@@ -202,7 +202,8 @@ class _Task:
             return []
         use = used_networks if self.kind == NETWORK else used_storages
         entries = [{**entry, "source": full_source(entry["source"], inventory.sources())} for entry in kept]
-        uses = [u for u in use(provider_type(self.source), choice.found, choice.items) if pair_of(u.source, entries) is None]
+        mapped = Mapped(entries)
+        uses = [u for u in use(provider_type(self.source), choice.found, choice.items) if mapped.pair_of(u.source) is None]
         name = self.source["metadata"]["name"]
         if self.kind == STORAGE:
             return storage_guesses(uses, inventory.destinations(), provider=name)

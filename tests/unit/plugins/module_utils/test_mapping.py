@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.mapping import (
+    Mapped,
     Source,
     Use,
     gaps,
@@ -176,3 +179,24 @@ def test_an_ova_vm_names_networks_in_its_interfaces():
     assert len(pod_clashes("ova", [vm], [{"source": {"id": "net-1"}, "destination": POD}])) == 1
     text = one_pod_network([f"VM {n}" for n in range(9)])
     assert "VM 4; and 4 VMs more: map all but one" in text
+
+
+TEXTS = st.sampled_from(["", "a", "b", "x/a", "b/a"])
+SOURCES = st.fixed_dictionaries({}, optional={"id": TEXTS, "name": TEXTS, "namespace": TEXTS, "type": TEXTS})
+
+
+def means(mapped, used):
+    """What MTV understands by the source of a pair."""
+    id, name, namespace, type = (mapped.get(field) or "" for field in ("id", "name", "namespace", "type"))
+    if id and (used.id or not name):
+        return id == used.id
+    if name:
+        return used.name in (name, name.rpartition("/")[2]) and namespace in ("", used.namespace)
+    return bool(type) and type == used.type
+
+
+@given(st.lists(SOURCES, max_size=6), SOURCES)
+def test_the_first_pair_that_means_it_counts(sources, used):
+    used = Source(**used)
+    pairs = [{"source": source, "number": number} for number, source in enumerate(sources)]
+    assert Mapped(pairs).pair_of(used) is next((pair for pair in pairs if means(pair["source"], used)), None)
