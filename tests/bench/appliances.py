@@ -75,7 +75,13 @@ def plays(kubeconfig: Path, request: dict[str, Any], *more: dict[str, Any]) -> l
     common = {"namespace": NAMESPACE}
     source = {"source": request["source_provider"]["name"], **common}
     maps = {key: request[key]["name"] for key in ("network_map", "storage_map")}
-    plan = {"name": request["name"], "target_namespace": request["target_namespace"], "vms": request["vms"], **maps}
+    plan = {
+        "name": request["name"],
+        "target_namespace": request["target_namespace"],
+        "vms": request["vms"],
+        **maps,
+        **request.get("plan", {}),
+    }
     modules = {
         "provider": {**request["source_provider"], **common},
         "network_map": {**request["network_map"], **source},

@@ -22,6 +22,7 @@ NAMES = (
     "conversion",
     "vsphere_inventory",
     "vsphere_disk",
+    "vsphere_vms",
 )
 
 
