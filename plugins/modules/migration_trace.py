@@ -18,7 +18,8 @@ description:
   - It reads objects of the API only, a dozen of requests for all VMs of a plan, and writes nothing. It may be run at any time, also long
     after a migration has ended.
   - Objects that MTV deletes when a VM is done, such as DataVolumes, are proven by those that they have made, or by the status of the plan.
-  - Of VMs that go to another cluster than that of MTV, the objects there are not read. The status of the plan stands for them.
+  - Of VMs that go to another cluster than that of MTV, the objects there are read with O(destination_kubeconfig); without it the status of
+    the plan stands for them.
 extends_documentation_fragment:
   - vmshift.mtv.auth
   - vmshift.mtv.attributes.info
@@ -43,6 +44,17 @@ options:
     type: list
     elements: str
     default: []
+  destination_kubeconfig:
+    description:
+      - For plans whose VMs go to another cluster than that of MTV, how to read what was made there - the path of a kubeconfig, or its
+        content as a dictionary. Its user must be able to list VirtualMachines, DataVolumes, claims and pods of the target namespace.
+    type: raw
+    version_added: 0.1.0
+  destination_context:
+    description:
+      - The context in O(destination_kubeconfig), if not the current one.
+    type: str
+    version_added: 0.1.0
   log_lines:
     description:
       - How many of the last lines of a pod's log to show where a step has failed, while that pod exists. V(0) for none.
@@ -72,6 +84,12 @@ EXAMPLES = r"""
   loop: "{{ run.trace | selectattr('state', 'equalto', 'failed') }}"
   loop_control:
     label: "{{ item.vm }}"
+
+- name: Trace a plan whose VMs go to another cluster, with the objects there
+  vmshift.mtv.migration_trace:
+    plan: branch-office
+    namespace: openshift-mtv
+    destination_kubeconfig: ~/.kube/branch-office
 
 - name: Trace one VM of an earlier run
   vmshift.mtv.migration_trace:
@@ -210,8 +228,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.vmshift.mtv.plugins.module_utils import runs, workflows
-from ansible_collections.vmshift.mtv.plugins.module_utils.authentication import AUTH_ARGUMENT_SPEC
-from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, run_module
+from ansible_collections.vmshift.mtv.plugins.module_utils.authentication import AUTH_ARGUMENT_SPEC, harmless
+from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, connect, run_module
 from ansible_collections.vmshift.mtv.plugins.module_utils.errors import TalkError
 from ansible_collections.vmshift.mtv.plugins.module_utils.follow_ups import course_of
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import blocked, is_host, provider_type
@@ -227,38 +245,40 @@ def trace_of(cluster: Cluster, params: Mapping[str, Any]) -> dict[str, Any]:
     """What the options ask for, as the module returns it."""
     plan, migration = _asked_for(cluster, params)
     plans = [plan] if migration else course_of(cluster, plan)
+    other, there = _destination(cluster, params), None
     vms = _chosen([(p, vm) for p in plans for vm in _vms(p, migration)], params["vms"])
     entries: list[course.Entry] = []
     titles: dict[table.Key, str] = {}
     choices: list[workflows.Choice] = []
     for one in plans:
         mine = [vm for p, vm in vms if p is one]
-        chosen, source, local = _workflow(cluster, one)
+        chosen, source, destination = _workflow(cluster, one)
         choices.append(workflows.as_run(chosen, (mine or [{}])[0].get("pipeline") or []))
         if mine:
-            of_plan = _Reading(cluster, one, migration, mine, chosen, source, local)
+            there = cluster if destination is None else _led_to(other, destination, cluster)
+            of_plan = _Reading(cluster, there, one, migration, mine, chosen, source)
             for vm in mine:
                 lines, heading = of_plan.trace(vm)
                 entries += lines
                 titles[table.key_of(lines[0].public)] = heading
-    _add_logs(cluster, entries, params["log_lines"])
+    _add_logs(cluster, there or cluster, entries, params["log_lines"])
     trace = [entry.public for entry in entries]
     workflow = {"name": choices[0].workflow.name, "title": choices[0].workflow.title, "why": choices[0].why}
     return {"changed": False, "workflow": workflow, "trace": trace, "table": table.lines(trace, titles)}
 
 
 class _Reading:
-    """One plan, with what its run has made, read once for all its VMs."""
+    """One plan, with what its run has made, read once for all its VMs. there: the cluster that they go to, None when it is not known."""
 
     def __init__(
         self,
         cluster: Cluster,
+        there: Cluster | None,
         plan: Object,
         migration: Object | None,
         vms: Sequence[Object],
         chosen: workflows.Choice | None,
         source: str,
-        local: bool,
     ) -> None:
         last = (runs.last_run(plan) or {}).get("migration") or {}
         self._chosen = chosen
@@ -268,7 +288,7 @@ class _Reading:
         running = any(vm.get("started") and runs.row(vm)["outcome"] != runs.SUCCEEDED for vm in vms)
         populator = children.POPULATORS.get(source) if workflow in (workflows.POPULATOR, workflows.OFFLOAD) else None
         imports = running and workflow is not workflows.COLD
-        self._found = children.read(cluster, plan, local=local, populator=populator, imports=imports)
+        self._found = children.read(cluster, plan, there=there, populator=populator, imports=imports)
         over = bool(runs.outcome_of(plan, migration) if migration else runs.ended({"status": runs.last_run(plan) or {}}))
         record = migration if migration and self._uid != last.get("uid") else plan
         self._run = course.Run(plan, record, over, waits_for=_waits_for(plan))
@@ -320,8 +340,29 @@ def _chosen(vms: Sequence[tuple[Object, Object]], wanted: Sequence[str]) -> list
     return [pair for key, pair in last.items() if not wanted or set(key) & set(wanted)]
 
 
-def _workflow(cluster: Cluster, plan: Object) -> tuple[workflows.Choice | None, str, bool]:
-    """(by the plan's spec, type of the source, whether the VMs go to this cluster)."""
+def _destination(cluster: Cluster, params: Mapping[str, Any]) -> Cluster | None:
+    """The cluster of the destination options, which tells its warnings with those of `cluster`."""
+    if not params["destination_kubeconfig"]:
+        if params["destination_context"]:
+            raise TalkError("destination_context: this names a context of destination_kubeconfig, which is not given.")
+        return None
+    other = connect({"kubeconfig": params["destination_kubeconfig"], "context": params["destination_context"]})
+    for text in other.warnings:
+        cluster.warn(text)
+    other.warnings = cluster.warnings
+    return other
+
+
+def _led_to(other: Cluster | None, destination: Object, cluster: Cluster) -> Cluster | None:
+    """`other`, and a warning where it is not where the provider of the destination leads."""
+    url, name = (destination["spec"].get("url") or "").rstrip("/"), destination["metadata"]["name"]
+    if other and url and url != other.host.rstrip("/"):
+        cluster.warn(f"destination_kubeconfig leads to {other.host}, the destination {name} of the plan to {url}: are they one cluster?")
+    return other
+
+
+def _workflow(cluster: Cluster, plan: Object) -> tuple[workflows.Choice | None, str, Object | None]:
+    """(by the plan's spec, type of the source, provider of the destination unless the VMs go to this cluster)."""
     spec = plan["spec"]
     source, destination = (get(cluster, "Provider", ref["namespace"], ref["name"]) for ref in _providers(spec))
     local = destination is None or is_host(destination)
@@ -331,7 +372,7 @@ def _workflow(cluster: Cluster, plan: Object) -> tuple[workflows.Choice | None, 
         reference = (spec.get("map") or {}).get("storage") or {}
         storage = get(cluster, "StorageMap", reference["namespace"], reference["name"]) if reference.get("name") else None
         offload = any(pair.get("offloadPlugin") for pair in ((storage or {}).get("spec") or {}).get("map") or [])
-    return workflows.choose(spec, kind, local=local, offload=offload), kind, local
+    return workflows.choose(spec, kind, local=local, offload=offload), kind, None if local else destination
 
 
 def _providers(spec: Object) -> tuple[Object, Object]:
@@ -346,8 +387,8 @@ def _waits_for(plan: Object) -> str:
     return f"the plan is not ready: {why}" if why else "the plan has not been run"
 
 
-def _add_logs(cluster: Cluster, entries: Sequence[course.Entry], lines: int) -> None:
-    """The end of the log of the pod of each failed step; each pod is read once."""
+def _add_logs(cluster: Cluster, there: Cluster, entries: Sequence[course.Entry], lines: int) -> None:
+    """The end of the log of the pod of each failed step; each pod is read once. Jobs run beside the plan, all else where the VMs go."""
     failed = [entry for entry in entries if entry.public["state"] == FAILED] if lines > 0 else []
     jobs = [entry.public["object"] for entry in failed if (entry.public["object"] or {}).get("kind") == "Job"]
     of_jobs = pods_of_jobs(cluster, jobs[0]["namespace"], [job["name"] for job in jobs]) if jobs else {}
@@ -356,7 +397,7 @@ def _add_logs(cluster: Cluster, entries: Sequence[course.Entry], lines: int) -> 
         pod = entry.pod if entry.pod is not None else of_jobs.get((entry.public["object"] or {}).get("name", ""))
         if pod is not None:
             uid = pod["metadata"]["uid"]
-            read[uid] = read[uid] if uid in read else tail(cluster, pod, lines)
+            read[uid] = read[uid] if uid in read else tail(there if entry.pod is not None else cluster, pod, lines)
             entry.public["log"] = read[uid]
 
 
@@ -368,11 +409,14 @@ def main() -> None:
             "migration": {"type": "str"},
             "namespace": {"type": "str", "required": True},
             "vms": {"type": "list", "elements": "str", "default": []},
+            "destination_kubeconfig": {"type": "raw", "no_log": True},
+            "destination_context": {"type": "str"},
             "log_lines": {"type": "int", "default": 20},
         },
         required_one_of=[("plan", "migration")],
         supports_check_mode=True,
     )
+    module.no_log_values -= harmless(module.params["destination_kubeconfig"])
     run_module(module, lambda cluster: trace_of(cluster, module.params))
 
 

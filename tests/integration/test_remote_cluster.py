@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 pytest.importorskip("pyVmomi")
 import yaml
+from module_runs import run_module
 
 from ansible_collections.vmshift.mtv.controlplane import lifetime
 from ansible_collections.vmshift.mtv.controlplane.datapath.acceleration import libguestfs_environment
@@ -63,6 +65,12 @@ def plans(lab: VSphere, there: Plans, serve_state: Any, tmp_path_factory: pytest
     lifetime.stop(state)
 
 
+def trace(plans: Plans, plan: str, **more: Any) -> dict[str, Any]:
+    result = run_module("migration_trace", {"kubeconfig": str(plans.state.kubeconfig), "namespace": PLANS, "plan": plan, **more})
+    assert not result.get("failed"), result
+    return result
+
+
 def nothing_is_here(plans: Plans) -> None:
     kinds = ("VirtualMachine", "PersistentVolumeClaim", "DataVolume", "Pod")
     assert {kind: plans.list(kind) for kind in kinds} == {kind: [] for kind in kinds}
@@ -76,6 +84,15 @@ def test_disks_of_a_machine_that_is_switched_off_are_copied_there(plans: Plans, 
     assert [step["name"] for step in vm["pipeline"]] == ["Initialize", "DiskTransfer", "VirtualMachineCreation"]
     assert vm["restorePowerState"] == "On"
     assert plans.sums("cold") == [lab.sha256("small", disk) for disk in (0, 1)]
+    blind = trace(plans, "cold")
+    assert {line["object"]["kind"] for line in blind["trace"] if line["object"]} == {"Plan"}
+    seen = trace(plans, "cold", destination_kubeconfig=str(plans.there.state.kubeconfig))
+    assert [line["state"] for line in seen["trace"]] == [line["state"] for line in blind["trace"]]
+    kinds = {line["object"]["kind"] for line in seen["trace"] if line["object"]}
+    assert {"PersistentVolumeClaim", "PersistentVolume", "VirtualMachine"} <= kinds, kinds
+    assert seen["workflow"]["name"] == "remote" and seen["warnings"] == []
+    [astray] = trace(plans, "cold", destination_kubeconfig=str(plans.state.kubeconfig))["warnings"]
+    assert re.fullmatch(r"destination_kubeconfig leads to \S+, the destination there of the plan to \S+: are they one cluster\?", astray)
 
 
 def inspections(plans: Plans, kind: str) -> list[Any]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("pyVmomi")
+from module_runs import run_module
 
 from ansible_collections.vmshift.mtv.controlplane import lifetime
 from ansible_collections.vmshift.mtv.controlplane.cluster import supervisor
@@ -93,6 +96,7 @@ def test_rounds_and_cutover(plans: Plans, lab: VSphere) -> None:
         return True
 
     plans.until(lambda: note() and len(rounds(plans, "warm")) >= 1 and rounds(plans, "warm")[0].get("end"))
+    assert_it_waits_for_a_cutover(plans, "warm")
     before = served(lab, "app-0")
     write(lab, "app-0", 0, *((n * MIB, b"round 2") for n in range(10)))
     write(lab, "app-0", 1, (39 * MIB, b"x" * BLOCK))
@@ -122,6 +126,21 @@ def test_rounds_and_cutover(plans: Plans, lab: VSphere) -> None:
     with lab.session() as session:
         source = SourceVm(session, lab.vm("app-0")["id"])
         assert (source.power_state(), source.snapshots()) == ("poweredOff", [])
+
+
+def assert_it_waits_for_a_cutover(plans: Plans, plan: str) -> None:
+    """The trace of a live run: copied once, and now one copy follows the other until somebody gives a time."""
+    plans.until(lambda: plans.vm(plan)["phase"] == "CopyingPaused")
+    given = {"kubeconfig": str(plans.state.kubeconfig), "namespace": PLANS, "plan": plan}
+    found = run_module("migration_trace", given)
+    assert found["workflow"]["name"] == "warm", found
+    states = {(line["step"], line["disk"]): line for line in found["trace"]}
+    copied = [line["state"] for (step, _disk), line in states.items() if step in ("data_volume", "claim", "volume", "importer")]
+    assert copied and set(copied) == {"done"}, found["table"]
+    [loop] = [line for (step, _disk), line in states.items() if step == "precopies"]
+    assert loop["state"] == "active" and "cutover" in loop["hint"], found["table"]
+    to_come = {line["state"] for (step, _disk), line in states.items() if step in ("final_copy", "virtual_machine")}
+    assert to_come == {"waiting"}, found["table"]
 
 
 def test_cutover_of_one_vm(plans: Plans, lab: VSphere) -> None:
@@ -265,3 +284,18 @@ def test_one_request_begins_waits_tries_again_and_cuts_over(plans: Plans, lab: V
     plans.succeeded("whole")
     assert [lab.sha256("app-6", disk) for disk in (0, 1)] == plans.sums("whole")
     assert migrate(cutover="now").changed == 0
+    assert_downtime_is_from_the_cutover_to_the_vm(plans, "whole")
+
+
+def assert_downtime_is_from_the_cutover_to_the_vm(plans: Plans, plan: str) -> None:
+    path = plans.state.root.parent / "report.json"
+    given = {"kubeconfig": str(plans.state.kubeconfig), "namespace": PLANS, "name": plan, "json": str(path)}
+    assert not run_module("migration_report", given).get("failed")
+    [reported] = json.loads(path.read_text())["plans"]
+    [vm] = reported["vms"]
+    steps = {step["name"]: step for step in plans.vm(plan)["pipeline"]}
+    begun, made = (
+        datetime.fromisoformat(steps[name][key]) for name, key in (("Cutover", "started"), ("VirtualMachineCreation", "completed"))
+    )
+    assert vm["downtime"] == (made - begun).total_seconds()
+    assert 0 < vm["downtime"] < vm["duration"], "most of it was copied while the VM ran"

@@ -35,24 +35,23 @@ class Found(NamedTuple):
     unseen: frozenset[str]
 
 
-def read(cluster: Cluster, plan: Object, *, local: bool, populator: str | None, imports: bool) -> Found:
-    """local: the VMs go to this cluster, otherwise only what MTV keeps beside the plan is seen. populator: kind of the populators.
-
-    imports: importer pods may be there.
+def read(cluster: Cluster, plan: Object, *, there: Cluster | None, populator: str | None, imports: bool) -> Found:
+    """cluster: that of MTV. there: the one that the VMs go to, often the same; None where it cannot be read: then only what MTV keeps
+    beside the plan is seen. populator: kind of the populators. imports: importer pods may be there.
     """
     mine, target = f"{LABEL_PLAN}={plan['metadata']['uid']}", plan["spec"].get("targetNamespace") or ""
-    asked = [(kind, plan["metadata"]["namespace"], mine) for kind in _BESIDE_PLAN]
-    if local:
-        asked += [(kind, target, mine) for kind in _IN_TARGET]
+    asked = [(cluster, kind, plan["metadata"]["namespace"], mine) for kind in _BESIDE_PLAN]
+    if there:
+        asked += [(there, kind, target, mine) for kind in _IN_TARGET]
         if populator and _runs(plan):  # they do not carry the plan's label
-            asked.append((populator, target, f"{LABEL_MIGRATION} in ({','.join(_runs(plan))})"))
+            asked.append((there, populator, target, f"{LABEL_MIGRATION} in ({','.join(_runs(plan))})"))
     objects: dict[str, list[dict[str, Any]]] = {}
-    unseen = set() if local else {*_IN_TARGET}
-    for kind, namespace, selector in asked:
-        found = _listed(cluster, kind, namespace, selector)
+    unseen = set() if there else {*_IN_TARGET}
+    for where, kind, namespace, selector in asked:
+        found = _listed(where, kind, namespace, selector)
         unseen |= {kind} if found is None else set()
         objects[kind] = found or []
-    pods = _listed(cluster, "Pod", target, _IMPORTERS) if local and imports else None
+    pods = _listed(there, "Pod", target, _IMPORTERS) if there and imports else None
     return Found(objects, {pod["metadata"]["name"]: pod for pod in pods or ()}, frozenset(unseen))
 
 
