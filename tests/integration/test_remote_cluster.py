@@ -87,10 +87,10 @@ def test_disks_of_a_machine_that_is_switched_off_are_copied_there(plans: Plans, 
     blind = trace(plans, "cold")
     assert {line["object"]["kind"] for line in blind["trace"] if line["object"]} == {"Plan"}
     seen = trace(plans, "cold", destination_kubeconfig=str(plans.there.state.kubeconfig))
-    assert [line["state"] for line in seen["trace"]] == [line["state"] for line in blind["trace"]]
+    assert {line["state"] for line in seen["trace"]} <= {"done", "skipped"}, seen["table"]
     kinds = {line["object"]["kind"] for line in seen["trace"] if line["object"]}
     assert {"PersistentVolumeClaim", "PersistentVolume", "VirtualMachine"} <= kinds, kinds
-    assert seen["workflow"]["name"] == "remote" and seen["warnings"] == []
+    assert seen["workflow"]["name"] == "raw_copy" and seen["warnings"] == []
     [astray] = trace(plans, "cold", destination_kubeconfig=str(plans.state.kubeconfig))["warnings"]
     assert re.fullmatch(r"destination_kubeconfig leads to \S+, the destination there of the plan to \S+: are they one cluster\?", astray)
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import BLOCKING_CATEGORIES, FAILED
+from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import BLOCKING_CATEGORIES, FAILED, SUCCEEDED
 from ansible_collections.vmshift.mtv.plugins.module_utils.report import timeline
 from ansible_collections.vmshift.mtv.plugins.module_utils.report.figures import OUTCOMES, clock, lines_of, vm_line
 from ansible_collections.vmshift.mtv.plugins.module_utils.report.style import STYLE
@@ -33,7 +33,7 @@ def render(report: Mapping[str, Any]) -> str:
         gist=lines_of(report)[0],
         shares=[(o.lower(), summary[o.lower()], _share(summary[o.lower()], summary["vms"])) for o in OUTCOMES if summary[o.lower()]],
         plans=[_section(plan) for plan in report["plans"]],
-        failures=[(plan, vm) for plan in report["plans"] for vm in plan["vms"] if vm["outcome"] == FAILED],
+        failures=_failures(report),
         remarks=_remarks(report),
     )
 
@@ -48,11 +48,25 @@ def _section(plan: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "plan": plan,
         "rows": rows,
+        "succeeded": sum(vm["outcome"] == SUCCEEDED for vm in plan["vms"]),
+        "failed": sum(vm["outcome"] == FAILED for vm in plan["vms"]),
         "ticks": timeline.ticks(plan["started"], plan["until"]),
         "legend": timeline.legend([drawn for vm, bars, line in rows for drawn in bars]),
         "steps": _steps(plan),
         "blocking": BLOCKING_CATEGORIES,
     }
+
+
+def _failures(report: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], str, str, list[Mapping[str, Any]]]]:
+    """(plan, step, reasons, its VMs) of each cause: what many VMs failed of is said once."""
+    found: dict[tuple[int, str, str], list[Mapping[str, Any]]] = {}
+    for number, plan in enumerate(report["plans"]):
+        for vm in plan["vms"]:
+            if vm["outcome"] == FAILED:
+                error = vm["error"]
+                cause = (number, error["step"] or "unknown", "; ".join(error["reasons"]) or "no reason given")
+                found.setdefault(cause, []).append(vm)
+    return [(report["plans"][number], step, reasons, vms) for (number, step, reasons), vms in found.items()]
 
 
 def _steps(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -94,12 +108,12 @@ def _count(number: float | None) -> str:
 
 
 def _size(mebibytes: int) -> str:
-    """`512 MiB`, `9.8 GiB`, `4.8 TiB`."""
+    """`512 MiB`, `9.8 GiB`, `147 GiB`, `4.8 TiB`."""
     number, unit = float(mebibytes), "MiB"
     for larger in ("GiB", "TiB"):
         if number >= 1024:
             number, unit = number / 1024, larger
-    return f"{number:,.0f} {unit}" if unit == "MiB" else f"{number:,.1f} {unit}"
+    return f"{number:,.0f} {unit}" if unit == "MiB" or number >= 100 else f"{number:,.1f} {unit}"
 
 
 def _instant(text: str | None) -> str:

@@ -42,6 +42,9 @@ rect.convert{fill:var(--convert)}rect.create{fill:var(--create)}rect.hook{fill:v
 i.prepare{background:var(--prepare)}i.allocate{background:var(--allocate)}i.copy{background:var(--copy)}i.cutover{background:var(--cutover)}
 i.convert{background:var(--convert)}i.create{background:var(--create)}i.hook{background:var(--hook)}i.other{background:var(--other)}
 i.failed{background:var(--failed)}
+.plans{list-style:none;margin:1rem 0 0;padding:0;display:grid;gap:.25rem;font-size:.9rem}
+.plans li{display:flex;flex-wrap:wrap;gap:0 .75rem;align-items:baseline}
+a{color:var(--running)}
 table{border-collapse:collapse;font-size:.9rem}
 caption{text-align:left;color:var(--quiet);font-size:.82rem;padding:.25rem 0}
 th,td{padding:.35rem .75rem .35rem 0;text-align:left;font-weight:400;vertical-align:top;border-bottom:1px solid var(--rule)}
@@ -63,6 +66,7 @@ td.line svg{display:block;width:100%;height:14px;margin-top:.25rem}
 .conditions .bad{border-color:var(--failed)}.conditions .warn{border-color:var(--canceled)}
 article{border-left:3px solid var(--failed);padding:.1rem 0 .1rem .9rem;margin:1rem 0}
 article h3{margin:0}
+article b{font-weight:600}
 article.remark{border-color:var(--rule)}
 summary{cursor:pointer;color:var(--quiet);font-size:.9rem}
 pre{background:var(--card);border-radius:6px;padding:.75rem;margin:.5rem 0;overflow:auto;max-height:24rem;

@@ -63,17 +63,35 @@ height="2"/>{% set at.x = at.x + part %}{% endfor %}
 </svg>
 {% endif %}
 </section>
+{% if plans | length > 1 %}
+<nav aria-label="Plans">
+<ul class="plans">
+{% for section in plans %}
+<li><a href="#plan-{{ loop.index }}"><bdi>{{ section.plan.namespace }}/{{ section.plan.name }}</bdi></a>
+<span class="badge {{ section.plan.outcome | lower }}">{{ section.plan.outcome }}</span>
+<span class="quiet">{{ section.succeeded | count }} of {{ section.rows | length | count }} VMs migrated
+{%- if section.failed %}, {{ section.failed | count }} failed{% endif %}</span></li>
+{% endfor %}
+</ul>
+</nav>
+{% endif %}
 {% if failures %}
 <section aria-labelledby="failures">
 <h2 id="failures">Failures</h2>
-{% for plan, vm in failures %}
+{% for plan, step, reasons, vms in failures %}
 <article>
-<h3><bdi>{{ vm.name }}</bdi> <span class="quiet">{{ plan.namespace }}/{{ plan.name }}</span></h3>
-<p>Failed in step <b>{{ vm.error.step or 'unknown' }}</b>: {{ vm.error.reasons | join('; ') or 'no reason given' }}</p>
-{% if vm.log %}
-<details{% if failures | length <= 3 %} open{% endif %}><summary>{{ vm.log[0] }}</summary>
+<h3>{% if vms | length == 1 %}<bdi>{{ vms[0].name }}</bdi>{% else %}{{ vms | length | count }} VMs{% endif %}
+ <span class="quiet">{{ plan.namespace }}/{{ plan.name }}</span></h3>
+<p>Failed in step <b>{{ step }}</b>: {{ reasons }}</p>
+{% set silent = vms | rejectattr('log') | list %}
+{% for vm in vms if vm.log %}
+<details{% if summary.failed <= 3 %} open{% endif %}><summary>
+{%- if vms | length > 1 %}<b><bdi>{{ vm.name }}</bdi></b> {% endif %}{{ vm.log[0] }}</summary>
 {% if vm.log | length > 1 %}<pre tabindex="0">{{ vm.log[1:] | join('\\n') }}</pre>{% endif %}
 </details>
+{% endfor %}
+{% if vms | length > 1 and silent %}
+<p class="quiet">{% for vm in silent %}<bdi>{{ vm.name }}</bdi>{% if not loop.last %}, {% endif %}{% endfor %}</p>
 {% endif %}
 </article>
 {% endfor %}

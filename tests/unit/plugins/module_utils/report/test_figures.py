@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import time
 from html.parser import HTMLParser
 from pathlib import Path
@@ -186,7 +187,7 @@ def test_a_vm_that_has_not_begun_has_no_bars() -> None:
 #: A slip in the template shows as an element that there is not.
 KNOWN = set(
     "html head meta title link style body header h1 h2 h3 p main section dl div dt dd svg desc rect article b bdi span details summary pre"
-    " ul li i table caption thead tbody tr th td".split()
+    " nav a ul li i table caption thead tbody tr th td".split()
 )
 
 
@@ -232,6 +233,19 @@ def test_a_page_is_one_file_with_headings_captions_and_titles() -> None:
     assert found.tags.count("table") == found.tags.count("caption") == 4
     assert found.tags.count("desc") == found.tags.count("svg") == 6
     assert len(found.ids) == len(set(found.ids))
+    assert {link[1:] for link in re.findall(r'<a href="(#[^"]+)"', text)} == {"plan-1", "plan-2"} <= set(found.ids)
+
+
+def test_what_many_vms_failed_of_is_said_once() -> None:
+    plan = a_plan(outcomes=("Failed", "Succeeded", "Failed", "Failed", "Failed"))
+    vms = plan["status"]["migration"]["vms"]
+    vms[3]["error"]["reasons"] = vms[3]["pipeline"][3]["error"]["reasons"] = ["no space left"]
+    text = page.render(build(plan, log_of=lambda plan, row: ["log"] if row["name"] == "app-002" else []))
+    articles = [re.sub(r"<[^>]+>|\s+", " ", found) for found in re.findall(r"<article>(.*?)</article>", text, re.DOTALL)]
+    many, one = (" ".join(article.split()) for article in articles)
+    assert many.startswith("3 VMs wave/crm Failed in step DiskTransferV2v : Guest conversion failed.")
+    assert many.endswith(" app-002 log app-000 , app-004")
+    assert one == "app-003 wave/crm Failed in step DiskTransferV2v : no space left"
 
 
 def test_the_same_objects_give_the_same_page_and_a_stamp_another() -> None:
