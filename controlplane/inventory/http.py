@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from ansible_collections.vmshift.mtv.controlplane import automation
+from ansible_collections.vmshift.mtv.controlplane.context import CONTROLLER_NAMESPACE
 from ansible_collections.vmshift.mtv.controlplane.inventory.items import COLLECTIONS, ProviderInventory, has_path
 from ansible_collections.vmshift.mtv.controlplane.inventory.views import (
     MAX_DETAIL,
@@ -23,6 +25,8 @@ from ansible_collections.vmshift.mtv.controlplane.inventory.views import (
     tree,
 )
 from ansible_collections.vmshift.mtv.controlplane.jsontext import encoded
+from ansible_collections.vmshift.mtv.plugins.module_utils import job_templates
+from ansible_collections.vmshift.mtv.plugins.module_utils.errors import TalkError
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import GROUP, PROVIDER_TYPES
 
 if TYPE_CHECKING:
@@ -37,6 +41,8 @@ Handler = Callable[[web.Request, str], Awaitable[web.StreamResponse]]
 WAIT = 10.0  # seconds
 #: How long a granted permission is remembered.
 GRANTED = 10.0  # seconds
+#: How many job templates are told where nothing else is asked for, and at most.
+JOB_TEMPLATES, MOST_JOB_TEMPLATES = 500, 2000
 
 _INTEGER = re.compile(r"[+-]?\d{1,9}")
 
@@ -109,7 +115,7 @@ class _Service:
         if path == "schema":
             return _json(schema(PROVIDER_TYPES))
         if path == "aap/job-templates":
-            return _json({"message": "AAP is not configured (set ForkliftController aap_url and aap_token_secret_name)."}, 503)
+            return await self._job_templates(request)
         root, *parts = path.split("/")
         if root != "providers" or (parts and parts[0] not in PROVIDER_TYPES):
             return _no_route()
@@ -128,6 +134,19 @@ class _Service:
             found.get(provider["spec"].get("type", ""), []).append(provider_view(provider, known, query.detail))
         chosen = {type: query.select(views) for type, views in found.items()}
         return _json(chosen[only] if only else chosen)
+
+    async def _job_templates(self, request: web.Request) -> web.Response:
+        """{"count", "results": [{"id", "name"}]} of the automation controller that the settings name (facts 4.4)."""
+        most = _integer(request.query.get("max", ""), least=1) or JOB_TEMPLATES
+        self._permit(request, "list", request.query.get("namespace", ""))
+        try:
+            platform = automation.of_settings(self._api, CONTROLLER_NAMESPACE, automation.settings(self._api, CONTROLLER_NAMESPACE))
+            if platform is None:
+                return _json({"message": "AAP is not configured (set ForkliftController aap_url and aap_token_secret_name)."}, 503)
+            results, count = await asyncio.to_thread(job_templates.offered, platform, min(most, MOST_JOB_TEMPLATES))
+        except TalkError as error:
+            return _json({"message": str(error)}, 502)
+        return _json({"count": count, "results": results})
 
     async def _provider(self, request: web.Request, type: str, uid: str, rest: list[str]) -> web.Response:
         """One provider, and what is below it."""

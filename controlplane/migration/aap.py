@@ -6,16 +6,15 @@ keeps it, so a control plane that was killed goes on with the job that it has la
 
 from __future__ import annotations
 
-import base64
 import time
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.vmshift.mtv.controlplane import automation
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError
 from ansible_collections.vmshift.mtv.plugins.module_utils import job_templates
 from ansible_collections.vmshift.mtv.plugins.module_utils.errors import TalkError
 
 if TYPE_CHECKING:
-    from ansible_collections.vmshift.mtv.controlplane.blocking import Objects
     from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
 
 Object = dict[str, Any]
@@ -30,10 +29,13 @@ NOT_CONFIGURED = "AAP is not configured: set ForkliftController aap_url and aap_
 
 def run(work: VmRun, hook: Object) -> bool:
     """True when the job was successful. Raises PhaseError."""
-    step, settings = work.step, _settings(work)
-    marks = step.setdefault("annotations", {})
+    step, controllers = work.step, work.run.settings.namespace
+    marks, settings = step.setdefault("annotations", {}), automation.settings(work.api, controllers)
     try:
-        platform, seconds = _platform(work, hook, settings), float(settings.get("aap_timeout") or 0) or REQUEST_SECONDS
+        platform = automation.of_hook(work.api, controllers, settings, hook, work.plan["metadata"]["namespace"])
+        if platform is None:
+            raise PhaseError(NOT_CONFIGURED)
+        seconds = float(settings.get("aap_timeout") or 0) or REQUEST_SECONDS
         if JOB not in marks:
             marks[JOB] = str(job_templates.launched(platform, hook["spec"]["aap"]["jobTemplateId"], extra_vars(work), seconds))
             marks[LAUNCHED] = marks[LOOKED_AT] = str(int(time.time()))
@@ -73,40 +75,6 @@ def timeout(hook: Object, settings: Object) -> int | None:
         if given:
             return None if given < 0 else given
     return int(settings.get("aap_timeout") or 0) or DEFAULT_TIMEOUT
-
-
-def _settings(work: VmRun) -> Object:
-    found = work.api.list("ForkliftController", work.run.settings.namespace)
-    return (found[0].get("spec") or {}) if found else {}
-
-
-def _platform(work: VmRun, hook: Object, settings: Object) -> job_templates.Platform:
-    """The connection of the hook, or else that of MTV's settings. Raises PhaseError."""
-    aap, controllers = hook["spec"]["aap"], work.run.settings.namespace
-    own, secret = (aap.get("url") or "").strip(), (aap.get("tokenSecret") or {}).get("name", "").strip()
-    if own and secret:
-        url, namespace = own, work.plan["metadata"]["namespace"]
-    elif settings.get("aap_url") and settings.get("aap_token_secret_name"):
-        url, namespace, secret = settings["aap_url"].strip(), controllers, settings["aap_token_secret_name"]
-    else:
-        raise PhaseError(NOT_CONFIGURED)
-    insecure, bundle = str(settings.get("aap_insecure_skip_verify", "")).lower() == "true", settings.get("aap_ca_secret_name")
-    ca = _secret(work.api, controllers, bundle, "ca.crt") if bundle and not insecure else ""
-    token = _secret(work.api, namespace, secret, "token")
-    return job_templates.Platform(job_templates.base(url, "aap.url"), token, f"the Secret {namespace}/{secret}", ca, insecure)
-
-
-def _secret(api: Objects, namespace: str, name: str, key: str) -> str:
-    found = api.find("Secret", namespace, name)
-    if found is None:
-        raise PhaseError(f'failed to get secret {namespace}/{name}: secrets "{name}" not found')
-    value = (found.get("data") or {}).get(key)
-    if value is None:
-        raise PhaseError(f"secret {namespace}/{name} does not contain '{key}' key")
-    text = base64.b64decode(value).decode(errors="replace").strip()
-    if not text:
-        raise PhaseError(f"secret {namespace}/{name} contains an empty '{key}' value")
-    return text
 
 
 def _duration(seconds: int) -> str:

@@ -21,6 +21,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.resources import get, 
 SECONDS = 30.0  # for one answer, as MTV waits
 SHOWN = 10
 _LONGEST_ANSWER = 500  # bytes of a refusal that are shown
+_LONGEST_PAGE = 200  # job templates in one answer: AAP gives no more
 #: Where the controller's API is when it does not say so itself, as AAP 2.5 and newer with its gateway.
 GATEWAY_PREFIX = "/api/controller/v2"
 
@@ -38,7 +39,7 @@ class Platform(NamedTuple):
 def resolved(platform: Platform, name: str) -> int:
     """The id of the one job template of that name. Raises TalkError with candidates."""
     prefix = _prefix(platform)
-    found = _templates(platform, prefix, name=name, page_size=200)[0]
+    found = _templates(platform, prefix, name=name, page_size=_LONGEST_PAGE)[0]
     if len(found) == 1:
         return int(found[0]["id"])
     if found:
@@ -48,6 +49,17 @@ def resolved(platform: Platform, name: str) -> int:
         similar, count = _templates(platform, prefix, order_by="name", page_size=SHOWN)
     more = f" and {count - len(similar)} more" if count > len(similar) else ""
     raise TalkError(f"aap.job_template: there is no job template {name!r} that this token sees; there are: {_listed(similar)}{more}.")
+
+
+def offered(platform: Platform, most: int) -> tuple[list[dict[str, Any]], int]:
+    """([{id, name}] of the first `most` job templates by name, how many there are). Raises TalkError."""
+    prefix, found, page = _prefix(platform), [], 0
+    while True:
+        page += 1
+        some, count = _templates(platform, prefix, order_by="name", page_size=min(most, _LONGEST_PAGE), page=page)
+        found += [{"id": template["id"], "name": template["name"]} for template in some]
+        if not some or len(found) >= min(count, most):
+            return found[:most], count
 
 
 def launched(platform: Platform, template: int, extra_vars: Mapping[str, str], seconds: float = SECONDS) -> int:
@@ -79,14 +91,31 @@ def of_settings(cluster: Cluster, namespace: str, aap: Mapping[str, Any]) -> Pla
         raise TalkError("aap: give url and token_secret, or set aap_url and aap_token_secret_name with vmshift.mtv.settings.")
     there = controller["metadata"]["namespace"]
     token = _secret_text(cluster, there, spec["aap_token_secret_name"], "token", "aap_token_secret_name")
-    authority = aap["ca_cert"] or ""
-    insecure = aap["insecure_skip_verify"]
-    if insecure is None and not authority:
-        insecure = str(spec.get("aap_insecure_skip_verify")).lower() == "true"
-    if not authority and not insecure and spec.get("aap_ca_secret_name"):
-        authority = _secret_text(cluster, there, spec["aap_ca_secret_name"], "ca.crt", "aap_ca_secret_name")
+    authority, insecure = aap["ca_cert"] or "", aap["insecure_skip_verify"]
+    if not authority:
+        authority, insecure = _trusted(cluster, controller, insecure)
     where = f"the Secret {there}/{spec['aap_token_secret_name']}"
     return Platform(base(spec["aap_url"], "aap_url"), token, where, authority, bool(insecure))
+
+
+def of_run(cluster: Cluster, namespace: str, aap: Mapping[str, Any]) -> Platform:
+    """The connection that MTV takes for a Hook: whose certificate is trusted says its setting. `aap`: of the Hook's spec."""
+    given = {"url": aap.get("url"), "token_secret": (aap.get("tokenSecret") or {}).get("name"), "ca_cert": None}
+    if not given["url"] or not given["token_secret"]:
+        return of_settings(cluster, namespace, {**given, "insecure_skip_verify": None})
+    authority, insecure = _trusted(cluster, _controller(cluster, namespace), None)
+    return of_hook(cluster, namespace, {**given, "ca_cert": authority, "insecure_skip_verify": insecure})
+
+
+def _trusted(cluster: Cluster, controller: Mapping[str, Any], insecure: bool | None) -> tuple[str, bool]:
+    """(PEM, whether no certificate is verified): as is said, or else as the settings say."""
+    spec = controller.get("spec") or {}
+    if insecure is None:
+        insecure = str(spec.get("aap_insecure_skip_verify")).lower() == "true"
+    if insecure or not spec.get("aap_ca_secret_name"):
+        return "", insecure
+    there = controller["metadata"]["namespace"]
+    return _secret_text(cluster, there, spec["aap_ca_secret_name"], "ca.crt", "aap_ca_secret_name"), False
 
 
 def _controller(cluster: Cluster, namespace: str) -> dict[str, Any]:

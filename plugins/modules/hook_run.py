@@ -312,15 +312,9 @@ def logs(cluster: Cluster, namespace: str, pods: list[dict[str, Any]]) -> list[s
 def launch(module: AnsibleModule, cluster: Cluster, run: HookRun, workload: dict[str, Any]) -> dict[str, Any]:
     """Launch the job template of a hook and wait for its job."""
     aap, meta = run.hook["spec"]["aap"], run.plan["metadata"]
-    given = {
-        "url": aap.get("url"),
-        "token_secret": (aap.get("tokenSecret") or {}).get("name"),
-        "ca_cert": None,
-        "insecure_skip_verify": None,
-    }
-    own = given["url"] and given["token_secret"]
-    trust = job_templates.of_settings if not own else job_templates.of_hook
-    platform = trust(cluster, run.namespace, given)
+    platform = job_templates.of_run(cluster, run.namespace, aap)
+    if platform.insecure:
+        cluster.warn(f"aap: the certificate of {platform.url} is not verified.")
     extra = {
         "vm_id": run.vm_id,
         "vm_name": workload["name"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import time
 from pathlib import Path
@@ -15,6 +16,8 @@ from ansible_collections.vmshift.mtv.controlplane.apiserver import http as apise
 from ansible_collections.vmshift.mtv.controlplane.apiserver import pki
 from ansible_collections.vmshift.mtv.controlplane.inventory.collectors import OvaCollector
 from ansible_collections.vmshift.mtv.controlplane.inventory.http import proxy_handler
+from ansible_collections.vmshift.mtv.plugins.module_utils import job_templates
+from ansible_collections.vmshift.mtv.tests.rig.automation import TOKEN, Platform
 
 RBAC = "rbac.authorization.k8s.io/v1"
 
@@ -279,11 +282,41 @@ async def test_inventory_that_is_being_loaded(service, appliances, inventory, mo
     assert (await waiting)[1][0]["name"] == "web"
 
 
-async def test_watching_and_aap_are_not_offered(service, ova, golden) -> None:
+async def test_watching_is_not_offered(service, ova) -> None:
     status, _unused, headers = await service.get(f"/providers/ova/{ova}/vms", **{"X-Watch": "snapshot"})
     assert status == 501 and "ask again" in headers["forklift-error-message"]
+
+
+async def test_job_templates_without_a_platform(service, golden) -> None:
     status, body, _unused = await service.get("/aap/job-templates")
     assert (status, body) == (503, recorded(golden / "errors", "503-aap-job-templates"))
+
+
+async def test_job_templates_of_the_platform_that_the_settings_name(service, api, state, monkeypatch) -> None:
+    monkeypatch.setattr(job_templates, "_LONGEST_PAGE", 3)
+    pki.ensure_pki(state)
+    platform = Platform(state.pki / "server.crt", state.pki / "server.key")
+    central = {"namespace": "konveyor-forklift"}
+    encoded = {"token": TOKEN, "ca.crt": (state.pki / "ca.crt").read_text()}
+    for name, key in (("central", "token"), ("authority", "ca.crt")):
+        data = {key: base64.b64encode(encoded[key].encode()).decode()}
+        api.create({"apiVersion": "v1", "kind": "Secret", "metadata": {**central, "name": name}, "data": data})
+    spec = {"aap_url": platform.url, "aap_token_secret_name": "central", "aap_ca_secret_name": "authority"}
+    meta = {**central, "name": "forklift-controller"}
+    api.create({"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "ForkliftController", "metadata": meta, "spec": spec})
+    try:
+        known = [{"id": 8, "name": "Notify"}, {"id": 9, "name": "Notify"}, {"id": 10, "name": "Register DNS"}]
+        everything = {"count": 4, "results": [*known, {"id": 7, "name": "Register in CMDB"}]}
+        assert (await service.get("/aap/job-templates"))[:2] == (200, everything)
+        assert [path.rpartition("&")[2] for path in platform.asked[1:]] == ["page=1", "page=2"]
+        assert (await service.get("/aap/job-templates?max=2&namespace=mig"))[:2] == (200, {"count": 4, "results": known[:2]})
+        assert (await service.get("/aap/job-templates?max=0"))[0] == 400
+        assert (await service.get("/aap/job-templates", token=""))[0] == 401
+        platform.answer = 500
+        status, body, _unused = await service.get("/aap/job-templates")
+        assert (status, TOKEN in json.dumps(body)) == (502, False) and "answers 500 to /api/" in body["message"]
+    finally:
+        platform.close()
 
 
 async def test_through_the_service_proxy_of_the_api_server(ova, inventory, tokens, api, state) -> None:

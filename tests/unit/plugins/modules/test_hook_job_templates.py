@@ -4,86 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-import ssl
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-TOKEN = "aap-token-value"
-TEMPLATES = [
-    {"id": 7, "name": "Register in CMDB", "type": "job_template", "summary_fields": {"organization": {"id": 1, "name": "Ops"}}},
-    {"id": 8, "name": "Notify", "type": "job_template", "summary_fields": {"organization": {"id": 1, "name": "Ops"}}},
-    {"id": 9, "name": "Notify", "type": "job_template", "summary_fields": {"organization": {"id": 2, "name": "Dev"}}},
-    {"id": 10, "name": "Register DNS", "type": "job_template", "summary_fields": {}},
-]
+from ansible_collections.vmshift.mtv.tests.rig.automation import TOKEN, Platform
+
 ANNOTATION = "forklift.konveyor.io/aap-job-template-name"
-
-
-class Platform:
-    """`roots`: what /api/ answers; `answer`: a status instead of anything."""
-
-    def __init__(self, pki):
-        self.root = {"description": "AWX REST API", "current_version": "/api/v2/", "available_versions": {"v2": "/api/v2/"}}
-        self.answer = 0
-        self.asked = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                url = urlsplit(self.path)
-                outer.asked.append(self.path)
-                status, body = outer.reply(url.path, {k: v[0] for k, v in parse_qs(url.query).items()}, self.headers["Authorization"])
-                self.send_response(status)
-                if status == 302:
-                    self.send_header("Location", "https://elsewhere.example.com/api/")
-                self.end_headers()
-                self.wfile.write(body if isinstance(body, bytes) else json.dumps(body).encode())
-
-            def log_message(self, *args):
-                pass
-
-        class Server(ThreadingHTTPServer):
-            def handle_error(self, *args):
-                pass  # a client that does not trust the certificate
-
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pki / "server.crt", pki / "server.key")
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self.url = f"https://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-
-    def reply(self, path, query, authorization):
-        if self.answer == 200:
-            return 200, b"<html>a portal</html>"
-        if self.answer:
-            return self.answer, {"detail": "no"}
-        if path == "/api/":
-            return 200, self.root
-        if authorization != f"Bearer {TOKEN}":
-            return 401, {"detail": "Authentication credentials were not provided."}
-        prefix = (self.root.get("current_version") or "/api/controller/v2/").rstrip("/")
-        if path != f"{prefix}/job_templates/":
-            return 404, {"detail": "Not found."}
-        found = [
-            t
-            for t in TEMPLATES
-            if query.get("name", t["name"]) == t["name"] and query.get("name__icontains", "").lower() in t["name"].lower()
-        ]
-        size = int(query.get("page_size", 25))
-        return 200, {"count": len(found), "next": None, "previous": None, "results": found[:size]}
-
-    def close(self):
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @pytest.fixture
 def platform(plane):
-    found = Platform(plane.state.pki)
+    found = Platform(plane.state.pki / "server.crt", plane.state.pki / "server.key")
     yield found
     found.close()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import pytest
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.errors import TalkError
 from ansible_collections.vmshift.mtv.plugins.modules import hook_run
+from ansible_collections.vmshift.mtv.tests.rig.automation import JOB, TOKEN, Platform
 
 PLAYBOOK = "- hosts: localhost\n  tasks: []\n"
 VMS = [{"id": "vm-1", "name": "web01"}, {"id": "vm-2", "name": "twin"}, {"id": "vm-3", "name": "twin"}]
@@ -131,3 +133,80 @@ def test_a_missing_provider_is_named(plane, there):
     plan = {"metadata": {"name": "p"}, "spec": {"provider": {"source": {"name": "gone", "namespace": "mig"}}}}
     with pytest.raises(TalkError, match="its source provider mig/gone does not exist"):
         hook_run.workload_of(there, plan, {"vm": "x", "inventory_url": None})
+
+
+# Job templates
+
+
+@pytest.fixture
+def platform(plane, monkeypatch):
+    """A double of Ansible Automation Platform that MTV's settings trust; its token is in the namespace of the plan."""
+    monkeypatch.setattr(hook_run, "POLL", 0.01)
+    found = Platform(plane.state.pki / "server.crt", plane.state.pki / "server.key")
+    keep(plane, "mig", "aap-token", token=TOKEN)
+    keep(plane, "konveyor-forklift", "authority", ca_crt=(plane.state.pki / "ca.crt").read_text())
+    plane.make("ForkliftController", "forklift-controller", "konveyor-forklift", spec={"aap_ca_secret_name": "authority"})
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def template(plane, platform):
+    plane.make("Hook", "cmdb", spec={"aap": {"jobTemplateId": 7, "url": platform.url, "tokenSecret": {"name": "aap-token"}}})
+
+
+def keep(plane, namespace, name, **data):
+    encoded = {key.replace("_", "."): base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    plane.make("Secret", name, namespace, "v1", data=encoded)
+
+
+def test_a_job_template_is_launched_as_in_a_migration_and_waited_for(plane, run_hook, platform, template):
+    predicted = run_hook(hook="cmdb", check_mode=True)
+    assert (predicted["changed"], platform.launched) == (True, [])
+    ran = run_hook(hook="cmdb", step="PostHook")
+    wanted = {"vm_id": "vm-1", "vm_name": "web01", "plan_name": "web", "plan_namespace": "mig", "vm_source_id": "vm-1"}
+    assert platform.launched == [(7, {"extra_vars": {**wanted, "migration_phase": "PostHook"}})]
+    assert platform.asked == ["/api/", *["/api/", f"/api/v2/jobs/{JOB}/"] * 3]
+    assert (ran["log"], ran["attempts"], ran["context"]["migration_phase"]) == ([f"AAP job {JOB}: successful"], 1, "PostHook")
+    assert predicted["context"] == {**ran["context"], "migration_phase": "PreHook"}
+    assert jobs(plane) == [] and TOKEN not in json.dumps([ran, predicted])
+
+
+@pytest.mark.parametrize("status", ["failed", "error", "canceled"])
+def test_a_job_of_a_template_that_does_not_end_well(run_hook, platform, template, status):
+    platform.statuses = ["running", status]
+    platform.root = {"apis": {"controller": "/api/controller/"}}  # of the gateway, which names no version
+    assert run_hook(hook="cmdb")["msg"] == f"AAP job {JOB} failed with status: {status}"
+    assert platform.asked[-1] == f"/api/controller/v2/jobs/{JOB}/"
+
+
+def test_a_job_of_a_template_that_does_not_end(run_hook, platform, template):
+    platform.statuses = ["running"]
+    assert run_hook(hook="cmdb", wait_timeout=1)["msg"] == f"AAP job {JOB} did not end within 1 s."
+
+
+def test_a_platform_whose_certificate_nobody_vouches_for(plane, run_hook, platform, template):
+    change = {"spec": {"aap_ca_secret_name": None}}
+    plane.do("patch", "ForkliftController", "konveyor-forklift", "forklift-controller", change)
+    assert "is not trusted" in run_hook(hook="cmdb")["msg"]
+    change = {"spec": {"aap_insecure_skip_verify": "true"}}
+    plane.do("patch", "ForkliftController", "konveyor-forklift", "forklift-controller", change)
+    assert run_hook(hook="cmdb")["warnings"] == [f"aap: the certificate of {platform.url} is not verified."]
+
+
+def test_the_connection_of_the_settings_serves_hooks_without_one(plane, run_hook, platform):
+    plane.make("Hook", "dns", spec={"aap": {"jobTemplateId": 10}})
+    assert "set aap_url and aap_token_secret_name" in run_hook(hook="dns")["msg"]
+    keep(plane, "konveyor-forklift", "central", token=TOKEN)
+    change = {"spec": {"aap_url": platform.url, "aap_token_secret_name": "central"}}
+    plane.do("patch", "ForkliftController", "konveyor-forklift", "forklift-controller", change)
+    assert run_hook(hook="dns")["changed"] and platform.launched[0][0] == 10
+
+
+def test_a_template_that_aap_does_not_know_or_let_us_launch(plane, run_hook, platform, template):
+    plane.make("Hook", "gone", spec={"aap": {"jobTemplateId": 99, "url": platform.url, "tokenSecret": {"name": "aap-token"}}})
+    assert "AAP returned status 404" in run_hook(hook="gone")["msg"]
+    plane.do("delete", "Secret", "mig", "aap-token")
+    keep(plane, "mig", "aap-token", token="another-token")
+    refused = run_hook(hook="cmdb")
+    assert "AAP returned status 401" in refused["msg"] and "another-token" not in json.dumps(refused)
