@@ -29,6 +29,7 @@ _OPENSTACK_POPULATOR = "ansible_collections.vmshift.mtv.controlplane.datapath.op
 _OVIRT_POPULATOR = "ansible_collections.vmshift.mtv.controlplane.datapath.ovirt_populator"
 _IMAGE_CONVERTER = "ansible_collections.vmshift.mtv.controlplane.datapath.image_converter"
 _HOOK_RUNNER = "ansible_collections.vmshift.mtv.controlplane.datapath.hook_runner"
+_CUSTOMIZE = "ansible_collections.vmshift.mtv.controlplane.datapath.customize"
 _LAUNCHER = "ansible_collections.vmshift.mtv.controlplane.datapath.guest.launcher"
 
 Container = dict[str, Any]
@@ -65,6 +66,11 @@ def runs_hook(container: Container) -> bool:
     return list(container.get("command") or ())[:2] == ["/bin/entrypoint", "ansible-runner"]
 
 
+def customizes(container: Container) -> bool:
+    """It changes disks with virt-customize, for which each image that has it may be named."""
+    return list(container.get("command") or ())[:1] == ["virt-customize"]
+
+
 class UnknownImage(Exception):
     """Nothing on this machine stands for the image."""
 
@@ -73,6 +79,8 @@ def argv(container: Container) -> list[str]:
     """Raises UnknownImage."""
     if runs_hook(container):
         return [sys.executable, "-m", _HOOK_RUNNER, *container["command"][1:]]
+    if customizes(container):
+        return [sys.executable, "-m", _CUSTOMIZE, *container["command"][1:], *(container.get("args") or ())]
     image = container.get("image", "")
     builder = IMAGES.get(image)
     if builder is None:

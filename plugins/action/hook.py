@@ -13,22 +13,25 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-#: `library: NAME` is the file NAME.yml here.
+#: `library: [NAME]` is the file NAME.yml here.
 LIBRARY = Path(__file__).absolute().parents[2] / "playbooks" / "hooks"
 #: What gives a playbook in another way, or takes none; the module refuses them beside `library`.
 _OTHERS = ("playbook", "playbook_file", "aap")
 
 
 def with_playbook(arguments: Mapping[str, Any], library: Path) -> dict[str, Any]:
-    """The arguments with the text of the playbook that `library` names instead of its name."""
-    name = arguments.get("library")
-    if not name or any(arguments.get(other) for other in _OTHERS) or arguments.get("state") == "absent":
+    """The arguments with the text of the playbook that `library` names, or of several one after the other, instead of names."""
+    names = arguments.get("library")
+    if not names or any(arguments.get(other) for other in _OTHERS) or arguments.get("state") == "absent":
         return dict(arguments)
     known = sorted(file.stem for file in library.glob("*.yml"))
-    if not (isinstance(name, str) and re.fullmatch(r"\w+", name) and name in known):
-        raise AnsibleActionFail(f"library: there is no hook {name!r} in the library; there are: {', '.join(known) or 'none'}.")
+    texts = []
+    for name in names if isinstance(names, list) else [names]:
+        if not (isinstance(name, str) and re.fullmatch(r"\w+", name) and name in known):
+            raise AnsibleActionFail(f"library: there is no hook {name!r} in the library; there are: {', '.join(known) or 'none'}.")
+        texts.append((library / f"{name}.yml").read_text(encoding="utf-8"))
     rest = {key: value for key, value in arguments.items() if key != "library"}
-    return {**rest, "playbook": (library / f"{name}.yml").read_text(encoding="utf-8")}
+    return {**rest, "playbook": texts[0] + "".join("\n" + text.removeprefix("---\n") for text in texts[1:])}
 
 
 class ActionModule(ActionBase):

@@ -159,4 +159,7 @@ def dumped(value: Any) -> str:
         return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=None if plain else '"')
 
     Dumper.add_representer(str, text)
+    # Numbers and words of pyVmomi are of types of its own.
+    Dumper.add_multi_representer(str, lambda dumper, data: text(dumper, str(data)))
+    Dumper.add_multi_representer(int, lambda dumper, data: dumper.represent_int(int(data)))
     return yaml.dump(value, Dumper=Dumper, default_flow_style=False, sort_keys=False, allow_unicode=True, width=80)

@@ -145,6 +145,7 @@ def row(vm: Mapping[str, Any], over: bool = False) -> dict[str, Any]:
         "step": _step(steps, outcome),
         "waiting_for": _current(steps).get("reason") if outcome == RUNNING else None,
         "target_name": vm.get("newName") or vm.get("targetName") or vm.get("name") or "",
+        "made": _completed(vm, CREATION_STEP),
         "started": vm.get("started"),
         "completed": vm.get("completed"),
         "duration": _seconds(vm.get("started"), vm.get("completed")),
@@ -159,11 +160,14 @@ def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     cells = [("VM", "RESULT", "TARGET", "DISKS", "TIME", "NOTE")]
     for r in rows:
         disks = "{} MiB".format(r["disk_mb"]) if r["disk_mb"] else "-"
-        cells.append(
-            (r["name"], r["outcome"], r["target_name"] if r["outcome"] == SUCCEEDED else "-", disks, _clock(r["duration"]), _note(r))
-        )
+        cells.append((r["name"], r["outcome"], r["target_name"] if _is_there(r) else "-", disks, _clock(r["duration"]), _note(r)))
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     return ["  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip() for line in cells]
+
+
+def _is_there(row: Mapping[str, Any]) -> bool:
+    """On the target, where also a VM stays whose PostHook has failed."""
+    return bool(row["made"] or row["outcome"] == SUCCEEDED)
 
 
 def failure_report(plan: Object, migration: Object | None, rows: Sequence[Mapping[str, Any]], logs: Mapping[str, Sequence[str]]) -> str:
@@ -175,7 +179,8 @@ def failure_report(plan: Object, migration: Object | None, rows: Sequence[Mappin
     for r in rows:
         if r["error"]:
             reasons = _reasons(r["error"])
-            lines.append("VM {} ({}) failed in step {}: {}".format(r["name"], r["id"], r["error"]["step"], reasons))
+            left = f". The VM {r['target_name']} that it has made stays on the target" if r["made"] else ""
+            lines.append("VM {} ({}) failed in step {}: {}{}".format(r["name"], r["id"], r["error"]["step"], reasons, left))
         elif r["outcome"] != SUCCEEDED:
             at = f" at step {_standing(r)}" if r["step"] else ""
             lines.append("VM {} ({}): {}{}".format(r["name"], r["id"], r["outcome"], at))

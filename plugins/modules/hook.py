@@ -39,9 +39,11 @@ options:
     type: path
   library:
     description:
-      - Name of a hook of this collection's library, which is a file in its folder C(playbooks/hooks) on the controller, without C(.yml).
-      - Its values are set with O(vars); the head of the file tells which it takes.
-    type: str
+      - Names of hooks of this collection's library, which are files in its folder C(playbooks/hooks) on the controller, without C(.yml).
+      - Several become one playbook, which runs them one after the other up to the first that fails. MTV runs one hook for each VM and step.
+      - Their values are set with O(vars); the head of each file tells which it takes.
+    type: list
+    elements: str
   vars:
     description:
       - Variables to write into the playbook, which O(playbook), O(playbook_file) or O(library) gives. Every play gets them in its own
@@ -140,6 +142,15 @@ EXAMPLES = r"""
       services: [postgresql]
       login_secret_name: guest-login
 
+- name: Write down what the guest is like and stop its services, with two hooks of the library
+  vmshift.mtv.hook:
+    name: before
+    namespace: openshift-mtv
+    image: quay.io/konveyor/hook-runner
+    library: [guest_facts, quiesce_services]
+    vars:
+      quiesce_services: [nginx]
+
 - name: Launch a job template by its name, with the connection that MTV's settings hold
   vmshift.mtv.hook:
     name: notify
@@ -216,7 +227,7 @@ ARGUMENT_SPEC = {
     "image": {"type": "str"},
     "playbook": {"type": "str"},
     "playbook_file": {"type": "path"},
-    "library": {"type": "str"},
+    "library": {"type": "list", "elements": "str"},
     "vars": {"type": "dict"},
     "service_account": {"type": "str"},
     "deadline": {"type": "int"},

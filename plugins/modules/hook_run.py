@@ -41,8 +41,9 @@ options:
     description: Name of a C(Hook) in the namespace of the plan.
     type: str
   library:
-    description: Name of a hook of this collection, a file in its C(playbooks/hooks).
-    type: str
+    description: Names of hooks of this collection, files in its C(playbooks/hooks), which run one after the other.
+    type: list
+    elements: str
   playbook:
     description: The playbook as text.
     type: str
@@ -346,7 +347,7 @@ def main() -> None:
             "vm": {"type": "str", "required": True},
             "step": {"type": "str", "choices": ["PreHook", "PostHook"], "default": "PreHook"},
             "hook": {"type": "str"},
-            "library": {"type": "str"},
+            "library": {"type": "list", "elements": "str"},
             "playbook": {"type": "str"},
             "playbook_file": {"type": "path"},
             "vars": {"type": "dict"},

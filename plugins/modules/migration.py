@@ -266,6 +266,9 @@ vms:
     target_name:
       description: Name of the VM on the target.
       type: str
+    made:
+      description: Whether the VM was made on the target, where it stays also when its PostHook fails.
+      type: bool
     started:
       description: When its migration began.
       type: str
@@ -294,6 +297,7 @@ vms:
       step: null
       waiting_for: null
       target_name: app1
+      made: true
       started: "2026-01-22T23:38:06Z"
       completed: "2026-01-22T23:39:10Z"
       duration: 64

@@ -24,6 +24,8 @@ Object = dict[str, Any]
 
 FINALIZERS = ("kubevirt.io/virtualMachineControllerFinalize", "foregroundDeleteVirtualMachine")
 POLL, IDLE = 1.0, 5.0  # seconds between looks at a guest: while it starts, and once its agent answers
+#: A claim with what a persistent TPM holds: its label and the beginning of its name, and its size.
+STATE_LABEL, STATE_SIZE = "persistent-state-for", "10Mi"
 RETRY = 10.0  # while something keeps a guest from being started
 
 
@@ -98,7 +100,8 @@ class VirtualMachineInstanceReconciler(Reconciler):
             problem = self._problem(instance)
             if problem is None:
                 try:
-                    pod = self._api.create(launcher_pod.pod(instance, self._block_claims(instance), self._network))
+                    blocks, state = self._block_claims(instance), self._state_claim(instance)
+                    pod = self._api.create(launcher_pod.pod(instance, blocks, self._network, state))
                 except ApiError as error:
                     if error.code != 403:
                         raise
@@ -136,6 +139,22 @@ class VirtualMachineInstanceReconciler(Reconciler):
             self._api.find("PersistentVolumeClaim", instance["metadata"]["namespace"], n) for n in launcher_pod.claims_of(instance).values()
         )
         return frozenset(c["metadata"]["name"] for c in claims if c and c["spec"].get("volumeMode") == "Block")
+
+    def _state_claim(self, instance: Object) -> str:
+        """The claim for what a persistent TPM holds, which goes with the machine. "" when it has none."""
+        meta = instance["metadata"]
+        if not qemu.keeps_tpm(instance["spec"]["domain"]):
+            return ""
+        labels = {STATE_LABEL: meta["name"]}
+        found = self._api.list("PersistentVolumeClaim", meta["namespace"], labels)
+        if not found:
+            own = {"apiVersion": instance["apiVersion"], "kind": self.kind, "name": meta["name"], "uid": meta["uid"]}
+            owners = [owner for owner in meta.get("ownerReferences") or () if owner["kind"] == "VirtualMachine"] or [own]
+            about = {"generateName": f"{STATE_LABEL}-{meta['name']}-", "namespace": meta["namespace"], "labels": labels}
+            size = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": STATE_SIZE}}}
+            claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {**about, "ownerReferences": owners}, "spec": size}
+            found = [self._api.create(claim)]
+        return found[0]["metadata"]["name"]
 
     # What must be right before a guest is started
 

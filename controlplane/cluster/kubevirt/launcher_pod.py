@@ -11,6 +11,7 @@ from ansible_collections.vmshift.mtv.controlplane.datapath.guest.launcher import
     DISK_PATH,
     INSTANCE_VARIABLE,
     NETWORK_VARIABLE,
+    STATE_PATH,
 )
 from ansible_collections.vmshift.mtv.controlplane.datapath.guest.report import CONSOLE_LOG
 
@@ -19,6 +20,7 @@ Object = dict[str, Any]
 APP, CREATED_BY = "kubevirt.io", "kubevirt.io/created-by"
 VIRT_LAUNCHER = "virt-launcher"
 FINALIZER = "local.vmshift.io/guest"  # the pod stays until its guest has ended
+STATE_VOLUME = "vm-state"
 DEFAULT_GRACE = 30  # seconds for the guest to shut down: KubeVirt's
 
 
@@ -42,11 +44,19 @@ def labels_of(instance: Object) -> dict[str, str]:
     return {APP: VIRT_LAUNCHER, CREATED_BY: instance["metadata"]["uid"]}
 
 
-def pod(instance: Object, block_claims: frozenset[str], network: str) -> Object:
-    """`block_claims`: claims of volumeMode Block; `network`: "isolated" or "nat"."""
+def pod(instance: Object, block_claims: frozenset[str], network: str, state_claim: str = "") -> Object:
+    """`block_claims`: claims of volumeMode Block; `network`: "isolated" or "nat"; `state_claim`: that of a persistent TPM."""
     meta = instance["metadata"]
     owner = {"apiVersion": instance["apiVersion"], "kind": instance["kind"], "name": meta["name"], "uid": meta["uid"]}
     claims = claims_of(instance)
+    mounts = [
+        {"name": volume, "mountPath": DISK_PATH.format(volume).rpartition("/")[0]}
+        for volume, claim in claims.items()
+        if claim not in block_claims
+    ]
+    if state_claim:
+        mounts.append({"name": STATE_VOLUME, "mountPath": STATE_PATH})
+        claims[STATE_VOLUME] = state_claim
     domain = {"apiVersion": instance["apiVersion"], "kind": instance["kind"], "metadata": _named(meta), "spec": instance["spec"]}
     return {
         "apiVersion": "v1",
@@ -78,11 +88,7 @@ def pod(instance: Object, block_claims: frozenset[str], network: str) -> Object:
                         for volume, claim in claims.items()
                         if claim in block_claims
                     ],
-                    "volumeMounts": [
-                        {"name": volume, "mountPath": DISK_PATH.format(volume).rpartition("/")[0]}
-                        for volume, claim in claims.items()
-                        if claim not in block_claims
-                    ],
+                    "volumeMounts": mounts,
                 }
             ],
             "volumes": [{"name": volume, "persistentVolumeClaim": {"claimName": claim}} for volume, claim in claims.items()],

@@ -30,7 +30,7 @@ from ansible_collections.vmshift.mtv.controlplane.datapath.guest import firmware
 from ansible_collections.vmshift.mtv.controlplane.datapath.guest.agent import Agent, AgentError, describe
 from ansible_collections.vmshift.mtv.controlplane.datapath.guest.qemu import Host, Unsupported
 from ansible_collections.vmshift.mtv.controlplane.datapath.guest.qmp import Monitor, MonitorError
-from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import Mounts, NotMounted
+from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import DISK_IMAGE, Mounts, NotMounted
 
 log = logging.getLogger("launcher")
 
@@ -39,6 +39,7 @@ Object = dict[str, Any]
 INSTANCE_VARIABLE, NETWORK_VARIABLE = "STANDALONE_VMI", "VMSHIFT_GUEST_NETWORK"
 ISOLATED, NAT = "isolated", "nat"
 MESSAGE_FILE = "termination-message"
+STATE_PATH = "/var/lib/libvirt/swtpm"  # of the claim with what a persistent TPM holds
 DISK_PATH, DEVICE_PATH = "/var/run/kubevirt-private/vmi-disks/{}/disk.img", "/dev/{}"
 TERMINATED = 128 + signal.SIGTERM
 
@@ -135,14 +136,17 @@ class Launcher:
         return found
 
     async def _start_tpm(self) -> asyncio.subprocess.Process | None:
-        """An emulated TPM, whose memory lasts as long as the pod."""
+        """An emulated TPM, whose memory is on a claim of its own when it is persistent, and else lasts as long as the pod."""
         if not qemu.has_tpm(self._domain):
             return None
         if not shutil.which("swtpm"):
             raise Unsupported("the guest has a TPM, which needs swtpm: install the package swtpm")
-        state = self._folder / "tpm"
-        state.mkdir(exist_ok=True)
-        argv = ["swtpm", "socket", "--tpm2", "--tpmstate", "dir=tpm", "--ctrl", f"type=unixio,path={qemu.TPM_SOCKET}", "--terminate"]
+        if qemu.keeps_tpm(self._domain):
+            place = f"backend-uri=file://{Mounts.load(self._folder).host_path(f'{STATE_PATH}/{DISK_IMAGE}')}"
+        else:
+            place = "dir=tpm"
+            (self._folder / "tpm").mkdir(exist_ok=True)
+        argv = ["swtpm", "socket", "--tpm2", "--tpmstate", place, "--ctrl", f"type=unixio,path={qemu.TPM_SOCKET}", "--terminate"]
         process = await asyncio.create_subprocess_exec(
             *argv, stdin=asyncio.subprocess.DEVNULL, preexec_fn=_die_with_parent, start_new_session=True
         )

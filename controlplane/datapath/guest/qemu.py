@@ -201,6 +201,11 @@ def has_tpm(domain: Object) -> bool:
     return tpm is not None and tpm.get("enabled") is not False
 
 
+def keeps_tpm(domain: Object) -> bool:
+    """What its TPM holds outlives the instance."""
+    return has_tpm(domain) and domain["devices"]["tpm"].get("persistent") is True
+
+
 def _boot_firmware(domain: Object, host: Host) -> Iterator[str]:
     if not boots_uefi(domain):
         return

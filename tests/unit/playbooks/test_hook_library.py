@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.vmshift.mtv.controlplane.datapath import customization
 from ansible_collections.vmshift.mtv.plugins.action.hook import LIBRARY, with_playbook
 from ansible_collections.vmshift.mtv.plugins.module_utils import hook_playbook, hook_vars
+from ansible_collections.vmshift.mtv.tests.rig import powershell
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = sorted(file.stem for file in LIBRARY.glob("*.yml"))
 HEAD = ("Purpose", "Step", "Variables", "Needs", "Runs on")
 KEYWORDS = {"name", "when", "vars", "register", "loop", "loop_control", "until", "retries", "delay", "block", "no_log"} | {
     "changed_when",
+    "always",
     "failed_when",
 }
 ENTERS, ENTERED = "Read what is migrated", "Wait until the guest lets us in"
@@ -38,11 +41,11 @@ def play(name: str) -> dict[str, Any]:
 def tasks(items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for task in items:
         yield task
-        yield from tasks(task.get("block", []))
+        yield from tasks([*task.get("block", []), *task.get("always", [])])
 
 
-def scripts(windows: bool) -> list[Any]:
-    found = [(name, key) for name in NAMES for key in play(name)["vars"] if re.search("_script_windows$" if windows else "_script$", key)]
+def scripts() -> list[Any]:
+    found = [(name, key) for name in NAMES for key in play(name)["vars"] if key.endswith("_script")]
     return [pytest.param(play(name)["vars"][key], id=f"{name}-{key}") for name, key in found]
 
 
@@ -100,7 +103,11 @@ def test_facts_before_and_after_are_taken_alike():
     assert all(before[key] == after[key] for key in before if "_script" in key)
 
 
-@pytest.mark.parametrize("script", scripts(windows=False))
+def test_the_agent_is_installed_alike_in_guests_that_run_and_in_disks():
+    assert play("guest_agent")["vars"]["agent_script"] == play("guest_agent_offline")["vars"]["agent_script"]
+
+
+@pytest.mark.parametrize("script", scripts())
 def test_scripts_are_portable_shell(script, tmp_path):
     """Findings about variables that the playbook writes before the script are left out (SC2154)."""
     subprocess.run(["sh", "-n"], input=script, text=True, check=True)
@@ -111,19 +118,45 @@ def test_scripts_are_portable_shell(script, tmp_path):
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("script", scripts(windows=True))
-def test_powershell_is_balanced_and_stops_at_errors(script):
+#: What plays write before a script of PowerShell.
+WINDOWS_SETTINGS = {
+    "guest_agent": "$msi = 'https://x/a.msi'; $sha256 = 'A'",
+    "quiesce_services": "$services = '[\"a\"]' | ConvertFrom-Json",
+    "ssh_key": "$key = '\"k\"' | ConvertFrom-Json",
+    "start_services": "$services = '[\"a\"]' | ConvertFrom-Json; $on = $true",
+}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if any(key.endswith("_script_windows") for key in play(name)["vars"])])
+def test_powershell_is_parsed_and_has_no_findings(name):
+    ((key, script),) = [(key, value) for key, value in play(name)["vars"].items() if key.endswith("_script_windows")]
     assert script.startswith("$ErrorActionPreference = 'Stop'")
-    bare = re.sub(r"'[^']*'", "''", script)
-    bare = re.sub(r'"(?:\$\((?:[^()]|\([^()]*\))*\)|[^"])*"', '""', bare)
-    assert "'" not in bare.replace("''", "") and '"' not in bare.replace('""', "")
-    stack: list[str] = []
-    for sign in bare:
-        if sign in "([{":
-            stack.append({"(": ")", "[": "]", "{": "}"}[sign])
-        elif sign in ")]}":
-            assert stack and stack.pop() == sign
-    assert stack == []
+    assert powershell.findings(f"{WINDOWS_SETTINGS.get(name, '')}\n{script}") == []
+    assert (f"{{{{ windows_settings }}}}\\n{{{{ {key} }}}}" in text(name)) == (name in WINDOWS_SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("if ($true { 'a' }", "cannot be parsed"),
+        ("Get-Item 'x", "cannot be parsed"),
+        ("'a' }", "cannot be parsed"),
+        ("1..3 | ? { $_ }", "no command that may be used, or the alias of one: ?"),
+        ("Get-Servce -Name 'a'", "no command that may be used"),
+        ("Get-Service -Nam 'a'", "line 1: Get-Service has no such parameter: -Nam"),
+        ("$a = 1\n$b", "line 2: this variable has no value: $b"),
+        ('"$(Invoke-Expression 1)"', "no command that may be used"),
+        ('"the $what"', "this variable has no value: $what"),
+        ("& $_ 1", "no command that may be used"),
+    ],
+)
+def test_findings_in_powershell(script, said):
+    assert said in " ".join(powershell.findings(script))
+
+
+def test_addresses_of_windows_guests_are_powershell():
+    script = customization.more_addresses([("00:50:56:00:00:01", "10.0.0.5,10.0.0.1,24,1.1.1.1"), ("00:50:56:00:00:01", "fd00::5,,64")])
+    assert powershell.findings(script) == [] and script.count("New-NetIPAddress") == 2
 
 
 def test_the_documentation_has_all():

@@ -21,6 +21,15 @@ def test_the_name_becomes_the_text(library):
     assert with_playbook(given, library) == {"name": "h", "playbook": "- hosts: localhost\n", "vars": {"a": 1}}
 
 
+def test_several_become_one_playbook_in_their_order(library):
+    (library / "stop_services.yml").write_text("---\n# Stops\n- hosts: all\n")
+    (library / "guest_facts.yml").write_text("---\n- hosts: localhost\n")
+    both = with_playbook({"library": ["guest_facts", "stop_services"]}, library)["playbook"]
+    assert both == "---\n- hosts: localhost\n\n# Stops\n- hosts: all\n"
+    with pytest.raises(AnsibleActionFail, match="there is no hook 'start' in the library"):
+        with_playbook({"library": ["guest_facts", "start"]}, library)
+
+
 @pytest.mark.parametrize("more", [{}, {"playbook": "x"}, {"playbook_file": "x"}, {"aap": {"job_template_id": 1}}, {"state": "absent"}])
 def test_the_rest_is_for_the_module(library, more):
     given = {"name": "h", **({"library": "guest_facts"} if more else {}), **more}

@@ -114,6 +114,12 @@ def test_quotes_are_those_of_the_library_that_mtv_uses():
     )
 
 
+def test_types_of_pyvmomi_are_written_as_what_they_are():
+    long, word = type("long", (int,), {}), type("Word", (str,), {})
+    given = {"capacity": long(1610612736), "state": word("poweredOn"), "connected": True}
+    assert hook_context.dumped(given) == "capacity: 1610612736\nstate: poweredOn\nconnected: true\n"
+
+
 @recorded
 @pytest.mark.parametrize(("step", "hook"), [("PreHook", "pre"), ("PostHook", "post")])
 def test_job_and_config_map_are_recorded(step, hook):

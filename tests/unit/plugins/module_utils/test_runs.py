@@ -119,6 +119,7 @@ def test_row_of_a_failed_vm():
         "step": "DiskTransferV2v",
         "waiting_for": None,
         "target_name": "app-12",
+        "made": False,
         "started": "2026-11-22T23:15:10Z",
         "completed": "2026-11-22T23:15:39Z",
         "duration": 29,
@@ -180,6 +181,16 @@ def test_failure_report_names_vm_step_reason_log_and_conditions():
         "Plan app: Failed=True: Failed.",
         "Migration app-1: Failed=True: Failed.",
     ]
+
+
+def test_a_vm_whose_post_hook_failed_is_there_and_that_is_said():
+    made = {"name": "VirtualMachineCreation", "phase": "Completed"}
+    failed = {"name": "PostHook", "phase": "Running", "error": {"phase": "PostHook", "reasons": ["limit"]}}
+    vm = {**FAILED_VM, "error": {"phase": "PostHook", "reasons": ["limit"]}, "pipeline": [made, failed]}
+    row = runs.row(vm)
+    assert row["made"] and "  app-12  " in runs.table([row])[1]
+    said = runs.failure_report(plan(), None, [row], {}).splitlines()[0]
+    assert said == "VM app 12 (vm-89) failed in step PostHook: limit. The VM app-12 that it has made stays on the target"
 
 
 def test_failure_report_says_where_unfinished_vms_stand():

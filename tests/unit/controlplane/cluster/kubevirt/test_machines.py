@@ -174,6 +174,23 @@ async def test_one_that_cannot_start_says_why_and_is_tried_again(cluster: Any, m
     await cluster.until(lambda: cluster.get(machine)["status"]["startFailure"]["consecutiveFailCount"] >= 2)
 
 
+async def test_what_a_persistent_tpm_holds_is_on_a_claim_that_goes_with_the_machine(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instances.shutil, "which", lambda name: name)
+    cluster.run()
+    for name, tpm in (("kept", {"persistent": True}), ("lost", {}), ("none", {"persistent": True, "enabled": False})):
+        template = {"spec": {"domain": {"devices": {"tpm": tpm}}}}
+        spec = {"template": template, "runStrategy": "Always"}
+        machine = cluster.make("kubevirt.io/v1", "VirtualMachine", name, spec=spec)
+        await cluster.until(lambda name=name: [p for p in cluster.launchers() if p["metadata"]["name"].startswith(f"virt-launcher-{name}")])
+        claims = cluster.api.list("PersistentVolumeClaim", "tgt", {"persistent-state-for": name})
+        (pod,) = [p for p in cluster.launchers() if p["metadata"]["name"].startswith(f"virt-launcher-{name}")]
+        mounted = {v["persistentVolumeClaim"]["claimName"] for v in pod["spec"]["volumes"]}
+        assert mounted == {claim["metadata"]["name"] for claim in claims} and len(claims) == (name == "kept")
+        for claim in claims:
+            assert [owner["uid"] for owner in claim["metadata"]["ownerReferences"]] == [machine["metadata"]["uid"]]
+            assert pod["spec"]["containers"][0]["volumeMounts"] == [{"name": "vm-state", "mountPath": "/var/lib/libvirt/swtpm"}]
+
+
 @pytest.mark.parametrize(
     ("domain", "reason", "said"),
     [
