@@ -27,7 +27,6 @@ Object = dict[str, Any]
 MIB = 1 << 20
 NAMESPACE = "shop"
 STORAGE_CLASS = "vmshift-immediate"
-FACTS = "openshift-facts.json"
 _BOUND_SECONDS = 60.0
 
 
@@ -58,16 +57,19 @@ ONE = (Machine("web", (Disk("web-root", guest=True), Disk("web-data", mode="Bloc
 
 
 def furnish(state: State, machines: Sequence[Machine] = ONE) -> Object:
-    """Make the VMs on the control plane that runs over `state`. Returns facts, which also lie in the state folder.
+    """Make the VMs on the control plane that runs over `state`. Returns facts, which also lie beside the state folder (`facts_path`).
 
     {url, token, ca, vms: [{namespace, name, disks: [{claim, size, sha256}]}]}
     """
     cluster = connect({"kubeconfig": str(state.kubeconfig)})
     facts = {**access(state), "vms": [_made(state, cluster, machine) for machine in machines]}
-    path = state.root / FACTS
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    with os.fdopen(os.open(facts_path(state), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump(facts, file, indent=2)
     return facts
+
+
+def facts_path(state: State) -> Path:
+    return state.root.with_name(f"{state.root.name}-facts.json")
 
 
 def access(state: State) -> Object:
