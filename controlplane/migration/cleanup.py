@@ -122,10 +122,19 @@ def of_absent_plan(here: Objects, there: Objects, namespace: str, name: str, *, 
     left += [(here, obj) for kind in INSPECTION for obj in here.list(kind, None, inspecting) if labels.origin(obj) is None]
     kinds = (*CHILDREN, *POPULATED) if there is here else CHILDREN
     left += [(there, obj) for kind in kinds for obj in there.list(kind, None, wanted) if labels.origin(obj) == origin]
+    left += [(there, export) for export in _exports(there, wanted) if labels.origin(export) == origin]
     left += [(here, job) for job in _orphaned_validations(here)]
     for objects, obj in left:
         if obj["metadata"]["labels"].get(labels.PLAN) != except_uid and not _belongs_to_vm(obj):
             _delete(objects, obj)
+
+
+def _exports(there: Objects, wanted: dict[str, str]) -> list[Object]:
+    """Of VMs, on a cluster that they come from; one that serves no exports has none."""
+    try:
+        return there.list("VirtualMachineExport", None, wanted)
+    except NotFound:
+        return []
 
 
 def _orphaned_validations(here: Objects) -> list[Object]:
