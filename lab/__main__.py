@@ -82,13 +82,14 @@ def run_vsphere(options: argparse.Namespace) -> None:
 
 
 def run_ovirt(options: argparse.Namespace) -> None:
+    from ansible_collections.vmshift.mtv.lab.ovirt.machines import MACHINES, ONE
     from ansible_collections.vmshift.mtv.lab.ovirt.server import OVirt
 
     folder = options.folder.resolve()
     if options.stop:
         OVirt.attach(folder).stop()
         return
-    print(json.dumps(OVirt.start(folder, one=not options.all).facts(), indent=2))
+    print(json.dumps(OVirt.start(folder, MACHINES if options.all else ONE).facts(), indent=2))
 
 
 def run_openshift(options: argparse.Namespace) -> None:

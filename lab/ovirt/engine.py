@@ -1,5 +1,7 @@
-"""The process of the engine: `python -m ansible_collections.vmshift.mtv.lab.ovirt.engine FOLDER`, with user and password in LAB_USER and
-LAB_PASSWORD and the machines in LAB_MACHINES. Prints one line of JSON once it serves; ends at SIGTERM, or with the process LAB_WHILE.
+"""The process of the engine: `python -m ansible_collections.vmshift.mtv.lab.ovirt.engine FOLDER`.
+
+User and password are in LAB_USER and LAB_PASSWORD, the machines in machines.json in the folder. Prints one line of JSON once it serves;
+ends at SIGTERM, or with the process LAB_WHILE.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ async def serve(folder: Path) -> None:
     engine = Engine(world, daemon, os.environ["LAB_USER"], os.environ.pop("LAB_PASSWORD"), (folder / "ca.crt").read_text())
     runner = web.AppRunner(engine.application(), access_log=None)
     try:
-        chosen = machines.ONE if os.environ.get("LAB_MACHINES") == "one" else machines.MACHINES
+        chosen = machines.from_json((folder / "machines.json").read_text())
         _unused, facts = await asyncio.gather(daemon.start(), seed.seed(world, chosen))
         await runner.setup()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

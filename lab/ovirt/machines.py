@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -109,3 +110,22 @@ MACHINES = (
     Machine("twin"),
     Machine("twin", cluster="Edge"),
 )
+
+
+def to_json(machines: Sequence[Machine]) -> str:
+    return json.dumps([asdict(machine) for machine in machines])
+
+
+def from_json(text: str) -> list[Machine]:
+    """What `to_json` has made."""
+    return [
+        Machine(
+            **{
+                **given,
+                "disks": tuple(Disk(**disk) for disk in given["disks"]),
+                "nics": tuple(Nic(**{**nic, "addresses": tuple(nic["addresses"])}) for nic in given["nics"]),
+                "snapshots": tuple(given["snapshots"]),
+            }
+        )
+        for given in json.loads(text)
+    ]

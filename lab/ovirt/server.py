@@ -24,12 +24,14 @@ import sys
 import time
 import urllib.request
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.vmshift.mtv.lab.certificates import write_certificates
 from ansible_collections.vmshift.mtv.lab.commands import LabError, run
+from ansible_collections.vmshift.mtv.lab.ovirt.machines import ONE, Machine, to_json
 from ansible_collections.vmshift.mtv.lab.processes import is_ours
 
 USER = "admin@internal"
@@ -50,16 +52,15 @@ class OVirt:
     vms: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
-    def start(cls, folder: Path, *, one: bool = False, while_process: int | None = None) -> OVirt:
-        """Start an engine with the machines of machines.py, or with the first of them alone. Ends with `stop`, or when the process
-        `while_process` is gone.
-        """
+    def start(cls, folder: Path, machines: Sequence[Machine] = ONE, *, while_process: int | None = None) -> OVirt:
+        """Start an engine that has these machines. Ends with `stop`, or when the process `while_process` is gone."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         shutil.rmtree(folder / "disks", ignore_errors=True)
         (folder / "disks").mkdir()
         ca, _certificate, _key = write_certificates(folder, "lab oVirt")
+        (folder / "machines.json").write_text(to_json(machines))
         password = secrets.token_hex(12)
-        environment = {**os.environ, "LAB_USER": USER, "LAB_PASSWORD": password, "LAB_MACHINES": "one" if one else "all"}
+        environment = {**os.environ, "LAB_USER": USER, "LAB_PASSWORD": password}
         if while_process:
             environment["LAB_WHILE"] = str(while_process)
         with (folder / "engine.out").open("w") as out, (folder / "engine.log").open("w") as log:

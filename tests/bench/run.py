@@ -21,6 +21,7 @@ NAMES = (
     "control_plane",
     "conversion",
     "vsphere_inventory",
+    "ovirt_disk",
     "vsphere_disk",
     "vsphere_vms",
 )

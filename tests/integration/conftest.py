@@ -20,6 +20,8 @@ from ansible_collections.vmshift.mtv.controlplane.state import State
 from ansible_collections.vmshift.mtv.lab import booted, guests
 from ansible_collections.vmshift.mtv.lab.commands import LabError
 from ansible_collections.vmshift.mtv.lab.openstack.server import OpenStack
+from ansible_collections.vmshift.mtv.lab.ovirt import machines as ovirt_machines
+from ansible_collections.vmshift.mtv.lab.ovirt.server import OVirt
 from ansible_collections.vmshift.mtv.lab.vsphere.binary import vcenter_program
 from ansible_collections.vmshift.mtv.lab.vsphere.machines import MACHINES
 from ansible_collections.vmshift.mtv.lab.vsphere.server import VSphere
@@ -90,6 +92,15 @@ def openstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenStack]:
         lab = OpenStack.start(tmp_path_factory.mktemp("openstack"), while_process=os.getpid())
     except LabError as error:
         pytest.skip(str(error))
+    yield lab
+    lab.stop()
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OVirt]:
+    """An oVirt engine with VMs of all kinds. Skips where its packages are not installed."""
+    pytest.importorskip("ovirtsdk4")
+    lab = OVirt.start(tmp_path_factory.mktemp("engine"), ovirt_machines.MACHINES, while_process=os.getpid())
     yield lab
     lab.stop()
 

@@ -54,8 +54,9 @@ class Plans:
         self.apply("Plan", name, spec=body)
         self.until(lambda: self.is_true("Plan", name, "Ready"))
 
-    def run(self, plan: str, **spec: Any) -> None:
-        self.apply("Migration", plan, spec={"plan": {"name": plan, "namespace": PLANS}, **spec})
+    def run(self, migration: str, plan: str = "", **spec: Any) -> None:
+        """`plan`: where it is not called as the migration is."""
+        self.apply("Migration", migration, spec={"plan": {"name": plan or migration, "namespace": PLANS}, **spec})
 
     def cut_over(self, migration: str) -> None:
         now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -66,8 +66,9 @@ def other_ca(tmp_path_factory: pytest.TempPathFactory) -> str:
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     pytest.importorskip("ovirtsdk4")
     pytest.importorskip("ovirt_imageio")
+    from ansible_collections.vmshift.mtv.lab.ovirt.machines import MACHINES
     from ansible_collections.vmshift.mtv.lab.ovirt.server import OVirt
 
-    lab = OVirt.start(tmp_path_factory.mktemp("ovirt"), while_process=os.getpid())
+    lab = OVirt.start(tmp_path_factory.mktemp("ovirt"), MACHINES, while_process=os.getpid())
     yield lab
     lab.stop()

@@ -17,7 +17,7 @@ from typing import Any
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import CONNECTION, DATA, SourceError
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovirt.session import Session, explained
 
-INACTIVITY = 30  # seconds; whoever reads by a transfer extends it more often
+INACTIVITY = 20  # seconds; whoever reads by a transfer extends it more often
 BEGIN_SECONDS = 300.0  # until a transfer that was asked for must have begun
 END_SECONDS = 120.0
 LOOK_EVERY = 0.1

@@ -225,7 +225,7 @@ def processes(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_leaves_no_process_behind_however_it_ends(tmp_path: Path, number: signal.Signals) -> None:
-    lab = OVirt.start(tmp_path / "engine", one=True)
+    lab = OVirt.start(tmp_path / "engine")
     try:
         with connect(lab) as connection:
             lab.change("web-1", status="down")
