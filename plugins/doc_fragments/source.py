@@ -13,6 +13,7 @@ options:
     description:
       - Where the source is, as in a C(Provider).
       - For V(vsphere) the SDK endpoint of a vCenter or ESXi host, C(https://HOST/sdk).
+      - For V(ovirt) the API of an engine, C(https://HOST/ovirt-engine/api).
       - For V(ova) C(SERVER:/PATH) of an export that is mounted on the host that runs this module, or C(localhost:/PATH) of a folder there.
     type: str
     required: true
@@ -31,7 +32,7 @@ options:
     description: File with these certificates, on the host that runs this module.
     type: path
   thumbprint:
-    description: SHA-1 thumbprint of the source's certificate as vSphere shows it, C(AA:BB:...). No other certificate is taken then.
+    description: SHA-1 thumbprint of a vSphere source's certificate as vSphere shows it, C(AA:BB:...). No other certificate is taken then.
     type: str
   insecure_skip_verify:
     description: Whether the source's certificate is not verified. The task warns then.

@@ -13,8 +13,10 @@ from ansible.module_utils.basic import env_fallback
 from ansible_collections.vmshift.mtv.plugins.module_utils import certificates, concerns
 from ansible_collections.vmshift.mtv.plugins.module_utils.errors import TalkError
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import Collected, SourceError
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovirt import session as ovirt
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovirt import workload as ovirt_workload
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere import workload as vsphere_workload
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.session import Endpoint
-from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.workload import surroundings
 
 Object = dict[str, Any]
 
@@ -46,22 +48,37 @@ def run_module(module: Any, work: Callable[[Any], Object]) -> None:
 
 def endpoint(params: Mapping[str, Any]) -> Endpoint:
     """The vCenter or ESXi host of the SOURCE options. Raises TalkError for what is missing."""
-    missing = [option for option in ("user", "password") if not params[option]]
-    if missing:
-        raise TalkError(f"{' and '.join(missing)}: give the login of the source, here or as VMWARE_USER and VMWARE_PASSWORD.")
-    ca = params["ca_cert"] or ""
-    if params["ca_cert_file"]:
-        ca = certificates.read_file(params["ca_cert_file"], "ca_cert_file")
-    elif ca:
-        ca = certificates.checked(ca, "ca_cert")
+    user, password = _login(params)
     return Endpoint(
         params["url"],
-        params["user"],
-        params["password"],
-        ca=ca,
+        user,
+        password,
+        ca=_authorities(params),
         insecure=params["insecure_skip_verify"] and not params["thumbprint"],
         thumbprint=params["thumbprint"] or "",
     )
+
+
+def _engine(params: Mapping[str, Any]) -> ovirt.Endpoint:
+    """The oVirt engine of the SOURCE options. Raises TalkError for what is missing or not for engines."""
+    if params["thumbprint"]:
+        raise TalkError("thumbprint: a source of type ovirt is verified by ca_cert or ca_cert_file, not by a thumbprint.")
+    user, password = _login(params)
+    return ovirt.Endpoint(params["url"], user, password, _authorities(params), params["insecure_skip_verify"])
+
+
+def _login(params: Mapping[str, Any]) -> tuple[str, str]:
+    missing = [option for option in ("user", "password") if not params[option]]
+    if missing:
+        raise TalkError(f"{' and '.join(missing)}: give the login of the source, here or as VMWARE_USER and VMWARE_PASSWORD.")
+    return params["user"], params["password"]
+
+
+def _authorities(params: Mapping[str, Any]) -> str:
+    """The certificates that vouch for the source, "" when none are given."""
+    if params["ca_cert_file"]:
+        return certificates.read_file(params["ca_cert_file"], "ca_cert_file")
+    return certificates.checked(params["ca_cert"], "ca_cert") if params["ca_cert"] else ""
 
 
 def read(provider_type: str, params: Mapping[str, Any]) -> Collected:
@@ -72,7 +89,7 @@ def read(provider_type: str, params: Mapping[str, Any]) -> Collected:
         raise TalkError(f"{error.message}.") from error
     by_id = {name: {item["id"]: item for item in items} for name, items in collected.resources.items()}
     for vm in collected.resources["vms"]:
-        around = surroundings(vm, lambda collection, id: by_id[collection].get(id)) if provider_type == "vsphere" else {}
+        around = _SURROUNDINGS[provider_type](vm, lambda collection, id: by_id[collection].get(id))
         vm["concerns"] = concerns.validate(provider_type, {**vm, **around})["concerns"]
     return collected
 
@@ -83,6 +100,12 @@ def _read_vsphere(params: Mapping[str, Any]) -> Collected:
     return VSphereInventory(endpoint(params), params["timeout"]).read_once()
 
 
+def _read_ovirt(params: Mapping[str, Any]) -> Collected:
+    from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovirt.inventory import OVirtInventory
+
+    return OVirtInventory(_engine(params), params["timeout"]).read_once()
+
+
 def _read_ova(params: Mapping[str, Any]) -> Collected:
     from ansible_collections.vmshift.mtv.plugins.module_utils.sources import ova
     from ansible_collections.vmshift.mtv.plugins.module_utils.sources.exports import local_folder
@@ -90,4 +113,10 @@ def _read_ova(params: Mapping[str, Any]) -> Collected:
     return ova.collect(local_folder(params["url"]), {})
 
 
-_READERS: Mapping[str, Callable[[Mapping[str, Any]], Collected]] = {"vsphere": _read_vsphere, "ova": _read_ova}
+_READERS: Mapping[str, Callable[[Mapping[str, Any]], Collected]] = {"vsphere": _read_vsphere, "ovirt": _read_ovirt, "ova": _read_ova}
+#: What the rules see of a VM beside itself.
+_SURROUNDINGS: Mapping[str, Callable[[Object, Any], Object]] = {
+    "vsphere": vsphere_workload.surroundings,
+    "ovirt": ovirt_workload.surroundings,
+    "ova": lambda _vm, _find: {},
+}

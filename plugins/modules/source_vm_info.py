@@ -34,7 +34,7 @@ options:
   type:
     description: Type of the source.
     type: str
-    choices: [vsphere, ova]
+    choices: [vsphere, ovirt, ova]
     default: vsphere
   vms:
     description:
@@ -49,12 +49,14 @@ options:
   resources:
     description:
       - Other collections to return as well. For V(vsphere) these are V(networks), V(datastores), V(hosts), V(clusters), V(datacenters) and
-        V(folders); for V(ova) V(networks), V(disks) and V(storages).
+        V(folders); for V(ovirt) V(networks), V(nicprofiles), V(storagedomains), V(disks), V(diskprofiles), V(hosts), V(clusters),
+        V(datacenters) and V(servercpus); for V(ova) V(networks), V(disks) and V(storages).
     type: list
     elements: str
     default: []
 requirements:
   - pyvmomi >= 8.0.3.0.1 (for vSphere)
+  - ovirt-engine-sdk-python >= 4.6.3 (for Red Hat Virtualization and oVirt)
   - defusedxml (for OVA files)
   - jmespath (for C(query) in O(vms) and O(exclude))
 seealso:
@@ -89,6 +91,17 @@ EXAMPLES = r"""
     vms:
       - query: changeTrackingEnabled == `false`
     resources: [networks, datastores]
+
+- name: Look at a cluster of Red Hat Virtualization
+  vmshift.mtv.source_vm_info:
+    type: ovirt
+    url: https://engine.example.com/ovirt-engine/api
+    user: admin@internal
+    password: "{{ engine_password }}"
+    ca_cert_file: /etc/pki/engine.pem
+    vms:
+      - cluster: Default
+    resources: [networks, storagedomains]
 
 - name: Look at appliances in a folder of this host
   vmshift.mtv.source_vm_info:
@@ -158,7 +171,7 @@ resources:
         name: VM Network
         variant: Standard
 source:
-  description: What the source itself is; empty for OVA files.
+  description: What the source itself is; empty for OVA files and oVirt.
   returned: success
   type: dict
   sample:
@@ -180,6 +193,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.source_reading import 
 
 COLLECTIONS = {
     "vsphere": ("networks", "datastores", "hosts", "clusters", "datacenters", "folders"),
+    "ovirt": ("networks", "nicprofiles", "storagedomains", "disks", "diskprofiles", "hosts", "clusters", "datacenters", "servercpus"),
     "ova": ("networks", "disks", "storages"),
 }
 
@@ -229,7 +243,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **SOURCE,
-            "type": {"type": "str", "choices": ["vsphere", "ova"], "default": "vsphere"},
+            "type": {"type": "str", "choices": ["vsphere", "ovirt", "ova"], "default": "vsphere"},
             "vms": {"type": "list", "elements": "raw"},
             "exclude": {"type": "list", "elements": "raw"},
             "resources": {"type": "list", "elements": "str", "default": []},

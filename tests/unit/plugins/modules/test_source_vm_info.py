@@ -82,3 +82,36 @@ def test_tags_that_cannot_be_read_are_a_warning(read: Any, login: dict[str, Any]
 def test_appliances(read: Any, tmp_path: Any) -> None:
     assert read(type="ova", url=f"localhost:{tmp_path}")["vms"] == []
     assert "must have the form server:/path" in read(type="ova", url="x")["msg"]
+
+
+@pytest.fixture
+def engine_login(ovirt: Any) -> dict[str, Any]:
+    return {"type": "ovirt", "url": ovirt.url, "user": ovirt.user, "password": ovirt.password, "ca_cert": ovirt.ca}
+
+
+def test_an_engine(read: Any, engine_login: dict[str, Any]) -> None:
+    result = read(vms=[{"cluster": "Edge"}, "broken"], resources=["storagedomains", "servercpus"], **engine_login)
+    assert [vm["path"] for vm in result["vms"]] == ["Edge/Edge/twin", "Default/Default/broken"]
+    assert {(c["vm"], c["id"]) for c in result["concerns"] if c["category"] == "Critical"} == {
+        ("broken", "ovirt.disk.illegal_images.detected"),
+        ("broken", "ovirt.disk.illegal_or_locked_status"),
+    }
+    assert {(c["vm"], c["id"]) for c in result["concerns"]} >= {("twin", "ovirt.cluster.ksm_enabled")}
+    assert [item["name"] for item in result["resources"]["storagedomains"]] == ["data-nfs", "data-block", "edge-nfs"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"password": "other-secret"}, "refuses the credentials of admin@internal"),
+        ({"password": ""}, "password: give the login"),
+        ({"ca_cert": "OMIT", "thumbprint": "AA:BB"}, "thumbprint: a source of type ovirt is verified by ca_cert"),
+        ({"url": "http://engine/api"}, "it looks like https://engine.example.com/ovirt-engine/api"),
+        ({"resources": ["datastores"]}, "a source of type ovirt has no 'datastores'; it has networks, nicprofiles"),
+        ({"vms": [{"folder": "x"}]}, "vms[0]: 'folder' is not known for providers of type ovirt"),
+    ],
+)
+def test_an_engine_that_cannot_be_read_as_asked(read: Any, engine_login: dict[str, Any], given: dict[str, Any], said: str) -> None:
+    result = read(**{key: value for key, value in {**engine_login, **given}.items() if value != "OMIT"})
+    assert result["failed"] and said in result["msg"]
+    assert "other-secret" not in str({key: value for key, value in result.items() if key != "invocation"})
