@@ -14,12 +14,23 @@ GRUB_MODULES = "biosdisk part_msdos ext2 normal linux search search_label serial
 
 def make_bootable(tree: Path, image: Path, size: int) -> None:
     """Write a BIOS-bootable raw image of `size` bytes: one ext4 partition labelled `root` with the content of `tree`, and GRUB."""
+    partition(image, size, "start=2048, type=83, bootable")
+    make_filesystem(tree, "root", image, FIRST_PARTITION, size - FIRST_PARTITION)
+    install_grub(image)
+
+
+def partition(image: Path, size: int, *partitions: str) -> None:
+    """A raw image of `size` bytes with partitions as sfdisk is told them."""
     with image.open("wb") as file:
         file.truncate(size)
     table = image.with_suffix(".sfdisk")
-    table.write_text("label: dos\nstart=2048, type=83, bootable\n")
+    table.write_text("\n".join(["label: dos", *partitions, ""]))
     run(["sh", "-c", 'exec sfdisk -q "$1" < "$2"', "sh", image, table])
     table.unlink()
+
+
+def make_filesystem(tree: Path, label: str, image: Path, offset: int, size: int) -> None:
+    """An ext4 with the content of `tree` in `size` bytes of `image`."""
     # Old e2fsprogs in conversion appliances refuse the newest features.
     features = "^metadata_csum_seed,^orphan_file"
     make: list[str | Path] = [
@@ -28,19 +39,18 @@ def make_bootable(tree: Path, image: Path, size: int) -> None:
         "-t",
         "ext4",
         "-E",
-        f"offset={FIRST_PARTITION},root_owner=0:0",
+        f"offset={offset},root_owner=0:0",
         "-L",
-        "root",
+        label,
         "-d",
         tree,
         image,
     ]
-    blocks = f"{(size - FIRST_PARTITION) // 1024}k"
+    blocks = f"{size // 1024}k"
     try:
         run([*make[:4], "-O", features, *make[4:], blocks])
     except LabError:  # an e2fsprogs that does not know orphan_file yet
         run([*make[:4], "-O", "^metadata_csum_seed", *make[4:], blocks])
-    install_grub(image)
 
 
 def install_grub(image: Path) -> None:

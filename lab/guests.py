@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ansible_collections.vmshift.mtv.lab import debian, ova, tiny
+from ansible_collections.vmshift.mtv.lab import debian, encrypted, ova, tiny
 from ansible_collections.vmshift.mtv.lab.disk import MIB
 
 DATA_DISK_SIZE = 64 * MIB
@@ -23,6 +23,7 @@ DATA_DISK_CONTENT = 3 * MIB  # the rest is a hole, so that sparseness is part of
 BUILDERS: dict[str, Callable[..., str]] = {
     "tiny": tiny.build,
     "virtio": functools.partial(tiny.build, hardware="virtio"),
+    "encrypted": encrypted.build,
     "debian": debian.build,
 }
 

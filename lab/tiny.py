@@ -37,6 +37,13 @@ def build(image: Path, work: Path, *, hostname: str = "lab-guest", hardware: str
     `hardware`: what it boots on: "vmware"; or "virtio" too, as after a conversion.
     """
     root = work / "root"
+    payload = make_tree(root, hostname, hardware)
+    make_bootable(root, image, SIZE)
+    return payload
+
+
+def make_tree(root: Path, hostname: str, hardware: str = "vmware") -> str:
+    """The guest's files, in the new folder `root`. Returns the planted text."""
     shutil.copytree(OVERLAY, root, symlinks=True)
     if hardware == "virtio":
         (root / "etc/initramfs-tools/modules").write_text("".join(f"{module}\n" for module in CONVERTED))
@@ -51,7 +58,6 @@ def build(image: Path, work: Path, *, hostname: str = "lab-guest", hardware: str
     payload = f"planted {secrets.token_hex(24)}\n"
     (root / "root/payload").write_text(payload)
     run(["sh", root / "usr/sbin/update-initramfs", "-c", "-k", version], env={"ROOT": str(root)})
-    make_bootable(root, image, SIZE)
     return payload
 
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 T = TypeVar("T")
 
-CONVERSION = "conversion"  # type of a plan
 
 RECHECK = 10.0  # while a plan is not valid: not every cause announces that it is gone
 CHILDREN = ("Pod", "PersistentVolumeClaim", "DataVolume", "Conversion", "Secret", "ConfigMap", "PersistentVolume")
@@ -99,9 +98,6 @@ class PlanReconciler(Reconciler):
         source = self._source_provider(plan)
         if not conditions.blocked and source and provider_type(source) not in ADAPTERS:
             message = f"Migrations from source providers of type `{provider_type(source)}` are not available here."
-            conditions.set("MigrationTypeNotValid", CRITICAL, message, reason="NotSupported")
-        if not conditions.blocked and plan["spec"].get("type") == CONVERSION:
-            message = "Plans that only convert disks somebody else has copied are not available here."
             conditions.set("MigrationTypeNotValid", CRITICAL, message, reason="NotSupported")
         if not conditions.blocked and plan["spec"].get("type") == workflow.LIVE:  # both clusters could, but it would be managed here
             conditions.set("MigrationTypeNotValid", CRITICAL, workflow.NO_LIVE, reason="NotSupported")

@@ -16,6 +16,7 @@ from ansible_collections.vmshift.mtv.controlplane.datapath.guest_input import Ha
 from ansible_collections.vmshift.mtv.controlplane.datapath.virt_v2v import ConversionFailed, Guest, Messages, Progress
 
 _QUICK = 300.0  # seconds for qemu-img to make an overlay or to find out about it
+_COMPLAINT = "virt-v2v-in-place: "  # begins what is no message, among much that it says only because it is verbose
 _FOUND = re.compile(r"i_(osinfo|firmware) = (\S+)")
 
 
@@ -70,7 +71,8 @@ class InPlace:
         outcomes = await asyncio.gather(running, messages.listen(reader, running), return_exceptions=True)
         for outcome in (messages.refusal, *outcomes):
             if isinstance(outcome, tools.ToolFailed):
-                raise ConversionFailed(virt_v2v.one_line(messages.errors[-1], "") if messages.errors else str(outcome))
+                told = virt_v2v.not_opened(str(outcome)) or str(outcome)
+                raise ConversionFailed(virt_v2v.one_line(messages.errors[-1], "") if messages.errors else told)
             if isinstance(outcome, BaseException):
                 raise outcome
 
@@ -88,4 +90,4 @@ class InPlace:
     def _line(self, line: str) -> bool:
         if match := _FOUND.search(line):
             self._found.setdefault(match[1], match[2])
-        return False
+        return line.startswith(_COMPLAINT)

@@ -15,6 +15,7 @@ from typing import BinaryIO, NamedTuple
 
 LAST_LINES = 12  # of a failed tool's output that go into the error
 KILL_AFTER = 5.0  # seconds between SIGTERM and SIGKILL
+_LOOK, _LAST_WORDS = 0.1, 2.0  # seconds between looks whether a tool has ended, and for what it has left in its output then
 _LINE_END = re.compile(rb"[\r\n]+")
 
 
@@ -101,7 +102,7 @@ async def run(
 ) -> str:
     """Run a tool to its end and return the last lines of its output. `stdout`: a file for what it writes there, which then are no lines.
 
-    It runs in a process group of its own, which dies with a missed `deadline` (seconds) or when the caller is cancelled.
+    It runs in a process group of its own, which dies with it, with a missed `deadline` (seconds) or when the caller is cancelled.
     `on_line` sees every line of stdout and stderr (a carriage return ends a line, too) and says whether it is worth
     remembering for an error. Raises ToolFailed.
     """
@@ -119,10 +120,8 @@ async def run(
     last: deque[str] = deque(maxlen=LAST_LINES)
     try:
         async with asyncio.timeout(deadline):
-            async for line in _lines(process.stderr if stdout else process.stdout):
-                if line and (on_line is None or on_line(line)):
-                    last.append(line)
-            code = await process.wait()
+            await _listen(process, process.stderr if stdout else process.stdout, last, on_line)
+            code = process.returncode if process.returncode is not None else await process.wait()
     except TimeoutError:
         raise ToolFailed(name, f"did not end within {deadline:.0f} s and was killed", None, last) from None
     finally:
@@ -130,6 +129,32 @@ async def run(
     if code:
         raise ToolFailed(name, f"ended with exit code {code}" if code > 0 else f"was ended by {signal.Signals(-code).name}", code, last)
     return "\n".join(last)
+
+
+async def _listen(
+    process: asyncio.subprocess.Process, stream: asyncio.StreamReader | None, last: deque[str], on_line: Callable[[str], bool] | None
+) -> None:
+    """Until the output ends, or the tool has: one that fails may leave others running which hold its output open for ever."""
+
+    async def read() -> None:
+        async for line in _lines(stream):
+            if line and (on_line is None or on_line(line)):
+                last.append(line)
+
+    async def ended() -> None:
+        while process.returncode is None:
+            await asyncio.sleep(_LOOK)
+
+    reading, ending = asyncio.create_task(read()), asyncio.create_task(ended())
+    try:
+        await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if not reading.done():
+            await asyncio.wait({reading}, timeout=_LAST_WORDS)
+        if reading.done():
+            reading.result()
+    finally:
+        for task in (reading, ending):
+            task.cancel()
 
 
 def remembering(say: Callable[[str], None]) -> Callable[[str], bool]:

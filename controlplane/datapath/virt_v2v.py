@@ -21,6 +21,8 @@ _TOOL_COMPLAINT = re.compile(r"(?:nbdkit|nbdcopy|nbdinfo|qemu-\w+|tar|unxz|gzip|
 _NEEDS_UEFI = "requires UEFI"
 _LONGEST_REASON = 600
 _BOILERPLATE = ("Assuming that you are running", "If the messages above are not sufficient")
+_NO_KEY = re.compile(r"could not find key to open \w+ encrypted (\S+?)\.?(?:\s|$)")
+_NO_CLEVIS = re.compile(r"'clevis_luks_unlock', needed for decrypting (\S+), is unavailable")
 _OSINFO = "{http://libosinfo.org/xmlns/libvirt/domain/1.0}os"
 
 
@@ -148,12 +150,23 @@ class Run:
     def _reason(self, failure: tools.ToolFailed) -> str:
         errors = self._messages.errors
         if failure.code is None or not errors:
-            return str(failure)
+            return not_opened(str(failure)) or str(failure)
         return one_line(errors[-1], self._complaint)
+
+
+def not_opened(error: str) -> str:
+    """The sentence for a disk that is encrypted, "" for any other error. virt-v2v does not make a message of it, but prints it."""
+    if encrypted := _NO_KEY.search(error):
+        return f"No passphrase of the Secret with the keys of the VM opens {encrypted[1]}, which is encrypted."
+    if encrypted := _NO_CLEVIS.search(error):
+        return f"{encrypted[1]} is to be opened with Clevis, which libguestfs can from version 1.50 on; the one of this machine is older."
+    return ""
 
 
 def one_line(error: str, complaint: str) -> str:
     """virt-v2v's error, which may be several paragraphs, and what a tool that it runs complained about."""
+    if told := not_opened(error):
+        return told
     paragraphs = [paragraph for paragraph in error.split("\n\n") if not paragraph.startswith(_BOILERPLATE)]
     text = " ".join(" ".join(paragraphs).split()).rstrip(".")
     if len(text) > _LONGEST_REASON:

@@ -114,7 +114,7 @@ def instance_type(work: VmRun) -> Object | None:
 
 def claims(work: VmRun) -> dict[str, Object]:
     """Disk source -> PVC."""
-    found = work.target.list("PersistentVolumeClaim", work.namespace, work.labels)
+    found = work.target.list("PersistentVolumeClaim", work.namespace, work.claim_labels)
     return {pvc["metadata"].get("annotations", {}).get(labels.DISK_SOURCE, ""): pvc for pvc in found}
 
 

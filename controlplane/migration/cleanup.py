@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import NotFound
 from ansible_collections.vmshift.mtv.controlplane.controllers import populator_objects
 from ansible_collections.vmshift.mtv.controlplane.migration import labels, populators, vddk
+from ansible_collections.vmshift.mtv.controlplane.migration.run import only_converts
 from ansible_collections.vmshift.mtv.controlplane.migration.sources import ova_store
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def _delete_hooks(here: Objects, plan: Object, vm_id: str) -> None:
 
 
 def _deletes_failed(plan: Object, vm: Object) -> bool:
+    if only_converts(plan):  # the disks are somebody else's work
+        return False
     return bool(plan["spec"].get("deleteVmOnFailMigration") or vm.get("deleteVmOnFailMigration"))
 
 

@@ -51,11 +51,15 @@ def _phases(run: Run) -> list[tuple[str, bool]]:
 
 def _admitted(run: Run) -> list[Object]:
     """The VMs that begin in this pass."""
-    if not any(scheduling.waiting(vm) for vm in run.vms):
+    waiting = [vm for vm in run.vms if scheduling.waiting(vm)]
+    if not waiting:
         return []
-    limit = run.settings.max_vm_inflight
-    chosen = scheduling.choose(run.vms, scheduling.in_other_plans(_plans_beside(run), run.plan), limit)
-    scheduling.mark(run.vms, chosen, limit)
+    source, limit = run.source, run.settings.max_vm_inflight
+    held = {vm["id"]: why for vm in waiting if (why := source.waits_for(run, vm))}
+    under_way = [*filter(scheduling.under_way, run.vms), *scheduling.in_other_plans(_plans_beside(run), run.plan)]
+    free = [(vm, source.load(vm)) for vm in waiting if vm["id"] not in held]
+    chosen = scheduling.choose(free, [source.load(vm) for vm in under_way], limit)
+    scheduling.mark(run.vms, chosen, limit, held)
     return chosen
 
 

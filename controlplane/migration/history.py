@@ -12,6 +12,8 @@ Object = dict[str, Any]
 EXECUTING, SUCCEEDED, FAILED, CANCELED = "Executing", "Succeeded", "Failed", "Canceled"
 ENDS = (SUCCEEDED, FAILED, CANCELED)
 LIFECYCLE = (EXECUTING, *ENDS)
+#: The identity of what a run does without.
+NOTHING: Object = {"namespace": "", "name": "", "uid": "", "generation": 0}
 
 
 def identity(obj: Object) -> Object:
@@ -19,12 +21,13 @@ def identity(obj: Object) -> Object:
     return {"namespace": meta["namespace"], "name": meta["name"], "uid": meta["uid"], "generation": meta["generation"]}
 
 
-def entry(plan: Object, migration: Object, source: Object, destination: Object, network_map: Object, storage_map: Object) -> Object:
+def entry(plan: Object, migration: Object, source: Object, destination: Object, network_map: Object, storage_map: Object | None) -> Object:
+    storage = identity(storage_map) if storage_map else NOTHING
     return {
         "plan": identity(plan),
         "migration": identity(migration),
         "provider": {"source": identity(source), "destination": identity(destination)},
-        "map": {"network": identity(network_map), "storage": identity(storage_map)},
+        "map": {"network": identity(network_map), "storage": storage},
     }
 
 

@@ -235,6 +235,20 @@ WARM: Itinerary = (
     Row(WAIT_FOR_FINAL_SNAPSHOT_REMOVAL, CONSOLIDATION, awaits_consolidation),
 )
 
+#: Of a plan that converts disks which somebody else has copied.
+CONVERSION: Itinerary = (
+    Row(STARTED, INITIALIZE),
+    Row(PRE_HOOK, PRE_HOOK_STEP, pre_hook),
+    Row(STORE_POWER_STATE, INITIALIZE),
+    Row(POWER_OFF_SOURCE, INITIALIZE),
+    Row(WAIT_FOR_POWER_OFF, INITIALIZE),
+    Row(CREATE_GUEST_CONVERSION_POD, IMAGE_CONVERSION, converts),
+    Row(CONVERT_GUEST, IMAGE_CONVERSION, converts),
+    Row(CREATE_VM, VIRTUAL_MACHINE_CREATION),
+    Row(WAIT_FOR_GUEST_REBOOTS, GUEST_REBOOTS, awaits_reboots),
+    Row(POST_HOOK, POST_HOOK_STEP, post_hook),
+)
+
 
 def itinerary(rows: Itinerary, traits: Traits) -> Itinerary:
     """The rows that apply."""

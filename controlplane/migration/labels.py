@@ -16,6 +16,7 @@ VIRT_V2V, CONSUMER, DEEP_INSPECTION = "virt-v2v", "consumer", "deep-inspection" 
 CONVERSION_TYPE, CONVERSION = "conversion-type", "conversion"
 INSPECTION_TYPE = "DeepInspection"  # value of CONVERSION_TYPE
 GUEST_CONVERTED = "guestConverted"
+VM_UUID = "vmUUID"  # of PVCs whose disks are copied before they are converted
 OVA_STORE = "ova"
 LUKS_KEYS, CONNECTION = "isLUKS", "isConnection"
 

@@ -26,6 +26,11 @@ class PhaseError(Exception):
         self.reasons = reasons
 
 
+def only_converts(plan: Object) -> bool:
+    """Somebody else has copied the disks of a plan's VMs into claims that are there already."""
+    return plan["spec"].get("type") == "conversion"
+
+
 @dataclass
 class Run:
     """One plan with its active Migration. `plan["status"]` is changed in place and stored at the end of the pass.
@@ -41,7 +46,7 @@ class Run:
     snapshot: Object  # the entry of this run in plan.status.migration.history
     destination: Object  # its Provider
     network_map: Object
-    storage_map: Object
+    storage_map: Object | None  # None where somebody else has copied the disks
     source: Source
     target: Destination
     settings: Settings
@@ -91,6 +96,13 @@ class VmRun:
     @cached_property
     def labels(self) -> dict[str, str]:
         return labels.of_run(self.run.plan, self.run.migration["metadata"]["uid"], self.vm["id"])
+
+    @property
+    def claim_labels(self) -> dict[str, str]:
+        """By which the PVCs of the VM are known: those of this run, or those that somebody else has filled."""
+        if only_converts(self.plan):
+            return {labels.VM_ID: self.vm["id"], labels.VM_UUID: self.source_vm["uuid"]}
+        return self.labels
 
     @cached_property
     def traits(self) -> Traits:

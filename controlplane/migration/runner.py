@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import ADVISORY, Conditions
 from ansible_collections.vmshift.mtv.controlplane.migration import cleanup, destination, execution, history, plan_configuration
 from ansible_collections.vmshift.mtv.controlplane.migration.destination import Destination, LocalReports
-from ansible_collections.vmshift.mtv.controlplane.migration.run import Run
+from ansible_collections.vmshift.mtv.controlplane.migration.run import Run, only_converts
 from ansible_collections.vmshift.mtv.controlplane.migration.settings import settings
 from ansible_collections.vmshift.mtv.controlplane.migration.sources import ADAPTERS
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import READY, is_host, is_true, provider_type
@@ -121,8 +121,9 @@ class PlanRunner:
         """A run of `plan` without a Migration; None while something it needs is not there."""
         providers, maps, source = plan["spec"]["provider"], plan["spec"]["map"], self._source(plan)
         destination = self._found("Provider", providers["destination"])
-        network_map, storage_map = self._found("NetworkMap", maps["network"]), self._found("StorageMap", maps["storage"])
-        if not (source and source.ready and destination and network_map and storage_map):
+        network_map = self._found("NetworkMap", maps["network"])
+        storage_map = None if only_converts(plan) else self._found("StorageMap", maps["storage"])
+        if not (source and source.ready and destination and network_map and (storage_map or only_converts(plan))):
             return None
         chosen = settings(self._api, self._namespace)
         return Run(self._api, plan, {}, {}, destination, network_map, storage_map, source, there, chosen)

@@ -9,7 +9,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Disk:
-    """`content`: "root" or "data" of the lab's guest, or "" for `size` bytes of zeros."""
+    """`content`: "root" or "data" of the lab's guest, "encrypted" (the root of one with LUKS), or "" for `size` bytes of zeros."""
 
     content: str = ""
     size: int = 16 * MIB

@@ -226,8 +226,8 @@ def folder_of(machine: Machine) -> str:
 
 
 def content_of(disk: Disk) -> Path:
-    root, data, _facts = guests.guest_disks()
-    return root if disk.content == "root" else data
+    root, data, _facts = guests.guest_disks("encrypted" if disk.content == "encrypted" else "tiny")
+    return data if disk.content == "data" else root
 
 
 def mac_of(machine: Machine, number: int) -> str:

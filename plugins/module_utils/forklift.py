@@ -42,7 +42,8 @@ VALIDATING_VDDK = "ValidatingVDDK"
 
 # --- Plan -----------------------------------------------------------------------------------------------------------
 
-MIGRATION_TYPES = ("cold", "warm", "live", "conversion")
+CONVERSION_ONLY = "conversion"  # of disks that somebody else has copied
+MIGRATION_TYPES = ("cold", "warm", "live", CONVERSION_ONLY)
 TARGET_POWER_STATES = ("on", "off", "auto")
 #: Plan booleans that the CRD sets to true when they are absent: a user's false must be sent.
 PLAN_TRUE_BY_DEFAULT = (

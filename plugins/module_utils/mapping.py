@@ -55,18 +55,18 @@ def used_storages(provider_type: str, vms: Iterable[VM], items: Items = no_items
 
 
 def gaps(
-    provider_type: str, vms: Iterable[VM], network_pairs: Sequence[Pair], storage_pairs: Sequence[Pair], items: Items = no_items
+    provider_type: str, vms: Iterable[VM], network_pairs: Sequence[Pair], storage_pairs: Sequence[Pair] | None, items: Items = no_items
 ) -> list[str]:
     """One sentence per network or storage that some VM uses and no pair maps; [] when all are mapped or the type is not known here.
 
-    vms: inventory VMs in full detail. pairs: `spec.map` of a NetworkMap and a StorageMap.
+    vms: inventory VMs in full detail. pairs: `spec.map` of a NetworkMap and a StorageMap; no storage is to be mapped without those.
     """
     chosen = list(vms)
     return [
         _gap(what, use, mapped.sources)
         for what, uses, mapped in (
             ("network", used_networks(provider_type, chosen, items), Mapped(network_pairs)),
-            ("storage", used_storages(provider_type, chosen, items), Mapped(storage_pairs)),
+            ("storage", used_storages(provider_type, chosen, items) if storage_pairs is not None else [], Mapped(storage_pairs or ())),
         )
         for use in uses
         if not unclear(provider_type, use.source) and mapped.pair_of(use.source) is None

@@ -101,11 +101,11 @@ class Needs:
             raise TalkError(clash)
         return choice
 
-    def refuse_gaps(self, links: Links, choice: Choice) -> None:
+    def refuse_gaps(self, links: Links, choice: Choice, *, with_storage: bool = True) -> None:
         network, storage = ((obj or {}).get("spec", {}).get("map") or [] for obj in (links.network, links.storage))
         if links.source and exists(links.source) and all(exists(obj) for obj in (links.network, links.storage) if obj):
             of = provider_type(links.source)
-            found = gaps(of, choice.found, network, storage, choice.items)
+            found = gaps(of, choice.found, network, storage if with_storage else None, choice.items)
             if found:
                 self._problem("The maps do not cover the VMs: " + "; ".join(found) + ".")
             clashes = pod_clashes(of, choice.found, network, choice.items)

@@ -15,7 +15,7 @@ from typing import Any
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import TalkError
-from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import MIGRATION_TYPES, TARGET_POWER_STATES
+from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import CONVERSION_ONLY, MIGRATION_TYPES, TARGET_POWER_STATES
 from ansible_collections.vmshift.mtv.plugins.module_utils.go_template import NotEvaluated, TemplateError
 from ansible_collections.vmshift.mtv.plugins.module_utils.naming import (
     NETWORK_FIELDS,
@@ -200,7 +200,8 @@ def plan_spec(
     if provider:
         spec["provider"] = provider
     if maps:
-        spec["map"] = maps
+        # MTV wants it to be there also where it looks at none.
+        spec["map"] = {**({"storage": {}} if params.get("type") == CONVERSION_ONLY and "network" in maps else {}), **maps}
     if vms is not None:
         spec["vms"] = [vm_entry(vm, namespace) for vm in vms]
     return spec

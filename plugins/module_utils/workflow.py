@@ -13,6 +13,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.cutover import NOW, TOLERANCE, instant, text_of
 from ansible_collections.vmshift.mtv.plugins.module_utils.errors import TalkError
+from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import CONVERSION_ONLY
 
 COLD, WARM = "cold", "warm"
 POPULATOR = "populator"  # a kind of cold
@@ -39,6 +40,11 @@ class Subject(NamedTuple):
     def says(self, option: str, default: bool = False) -> bool:
         value = self.plan.get(option)
         return default if value is None else boolean(value, strict=False)
+
+    @property
+    def only_converts(self) -> bool:
+        """Somebody else has copied the disks."""
+        return self.plan.get("type") == CONVERSION_ONLY
 
     @property
     def way(self) -> str:
@@ -74,7 +80,8 @@ def workflow(
     source, target, plan: the objects of those names that the cluster has already, for what the request leaves to them.
     """
     subject = _subject(request, source, target, plan)
-    why = f"{subject.way} migration: {_asked(subject)}; {'; '.join(_copies(subject))}"
+    kind = "conversion without a copy" if subject.only_converts else f"{subject.way} migration"
+    why = f"{kind}: {_asked(subject)}; {'; '.join(_copies(subject))}"
     refusal = _refusal(subject, fresh=plan is None, now=now or datetime.now(timezone.utc))
     return {"way": subject.way, "role": subject.role, "why": why, "refusal": refusal}
 
@@ -119,14 +126,17 @@ def _asked(subject: Subject) -> str:
     if "warm" in subject.given:
         return f"plan.warm is {str(subject.says('warm')).lower()}"
     if plan.get("type") or plan.get("warm"):
-        return f"the plan {subject.request['name']} is there and is {subject.way}"
+        return f"the plan {subject.request['name']} is there and is {'of type conversion' if subject.only_converts else subject.way}"
     return "plan.type is not given, and MTV takes cold"
 
 
 def _copies(subject: Subject) -> Iterator[str]:
     """Who copies the disks and who converts the guests."""
     source = subject.source
-    if subject.way == WARM:
+    if subject.only_converts:
+        yield "somebody else has copied the disks"
+        yield RAW if subject.raw else "virt-v2v converts the guests in them"
+    elif subject.way == WARM:
         yield "CDI copies the disks while the VMs run, and then what changes, until the cutover"
         if source in CONVERTED:
             yield RAW if subject.raw else "virt-v2v converts the guests after it"
@@ -181,6 +191,12 @@ def _refusal(subject: Subject, fresh: bool, now: datetime) -> str:
     if subject.way == WARM and subject.source and subject.source not in WARM_SOURCES:
         can = " and ".join(WARM_SOURCES.values())
         return f"plan: MTV copies VMs of {can} while they run, and the source is of type {subject.source}; give plan.type cold."
+    if subject.only_converts and subject.source not in ("", "vsphere"):
+        return (
+            f"plan: MTV converts disks that others have copied of VMs of VMware vSphere only, and the source is of type {subject.source}."
+        )
+    if not subject.only_converts and fresh and not subject.request.get("storage_map"):
+        return "storage_map: there is none; only plans of type conversion, which copy nothing, go without."
     text = WAIT if cutover is None else str(cutover).strip()
     if text.lower() == WAIT:
         return ""

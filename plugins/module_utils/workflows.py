@@ -188,6 +188,17 @@ OFFLOAD = Workflow(
     "cold migration in which the storage array copies the disks",
     (_HOOK_BEFORE, _SOURCE_OFF, *_POPULATE, *(step._replace(number=None) for step in _IN_PLACE), *_ending(7)),
 )
+#: The documentation numbers no steps for it.
+CONVERSION_ONLY = Workflow(
+    "conversion",
+    "conversion of disks that somebody else has copied",
+    (
+        _HOOK_BEFORE,
+        _SOURCE_OFF,
+        Step("filled_claim", None, "Somebody else has made a claim (PVC) and copied the disk into it.", INITIALIZE, per_disk=True),
+        *(step._replace(number=None) for step in (*_IN_PLACE, *_ending(7))),
+    ),
+)
 
 #: Those whose steps have numbers, by name.
 WORKFLOWS = {w.name: w for w in (COLD, REMOTE, COPY_AND_CONVERT, RAW_COPY, OPENSHIFT, WARM, POPULATOR, OFFLOAD)}
@@ -208,8 +219,10 @@ def choose(spec: Mapping[str, Any], source: str, *, local: bool, offload: bool =
     storage array copy disks.
     """
     says, kind = _SAYS.get(source, source), spec.get("type") or ""
-    if kind in ("live", "conversion") or source in ("ec2", ""):
+    if kind == "live" or source in ("ec2", ""):
         return None
+    if kind == "conversion":
+        return Choice(CONVERSION_ONLY, "the plan has type: conversion", converts=not spec.get("skipGuestConversion"))
     if kind == "warm" or spec.get("warm"):
         return Choice(WARM, "the plan is warm", converts=source in _FOREIGN and not spec.get("skipGuestConversion"))
     if source == "openshift":
@@ -241,7 +254,9 @@ def as_run(choice: Choice | None, pipeline: Sequence[Mapping[str, Any]]) -> Choi
 
 
 def _fits(workflow: Workflow, there: set[Any]) -> bool:
-    return (ALLOCATION in there) == (workflow is COLD) and (CUTOVER in there) == (workflow is WARM)
+    if workflow is CONVERSION_ONLY:
+        return not {ALLOCATION, CUTOVER, TRANSFER} & there
+    return (ALLOCATION in there) == (workflow is COLD) and (CUTOVER in there) == (workflow is WARM) and bool({ALLOCATION, TRANSFER} & there)
 
 
 def _seen(there: set[Any]) -> Choice | None:
@@ -251,6 +266,8 @@ def _seen(there: set[Any]) -> Choice | None:
         return Choice(WARM, f"the VM's pipeline has the step {CUTOVER}")
     if {TRANSFER, CONVERSION, CREATION} <= there:
         return Choice(COPY_AND_CONVERT, f"the VM's pipeline has the steps {TRANSFER} and {CONVERSION}")
+    if {CONVERSION, CREATION} <= there and TRANSFER not in there:
+        return Choice(CONVERSION_ONLY, f"the VM's pipeline has the step {CONVERSION}, and none that copies")
     return None
 
 

@@ -51,7 +51,7 @@ options:
   storage_map:
     description:
       - The C(StorageMap). Its name, or a dictionary of C(name) and C(namespace); by default it lies in O(namespace).
-      - Required when the plan does not exist yet, unless O(type=conversion).
+      - Required when the plan does not exist yet, unless O(type=conversion), with which MTV looks at none.
     type: raw
   vms:
     description:
@@ -99,7 +99,11 @@ options:
     description: Text for people.
     type: str
   type:
-    description: Kind of migration. MTV takes V(cold) when it is not given. What a source supports differs.
+    description:
+      - Kind of migration. MTV takes V(cold) when it is not given. What a source supports differs.
+      - V(conversion) (source vSphere) copies nothing. It converts the guests in claims that somebody else has filled, such as the vendor of
+        a storage, and makes the VMs of them. Each disk needs one C(PersistentVolumeClaim) in O(target_namespace), with the labels C(vmID)
+        (id of the VM) and C(vmUUID) (its uuid in the inventory), and its file in the annotation C(forklift.konveyor.io/disk-source).
     type: str
     choices: [cold, warm, live, conversion]
   warm:
@@ -402,6 +406,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils import follow_ups
 from ansible_collections.vmshift.mtv.plugins.module_utils.chosen_vms import Choice, require_jmespath
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, TalkError, reporting, run_module
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
+    CONVERSION_ONLY,
     CRITICAL,
     SUCCEEDED,
     describe_condition,
@@ -447,7 +452,7 @@ class Task:
         needs.await_links(links)
         choice = needs.choose(self.entries, self.exclude, links)
         if choice:
-            needs.refuse_gaps(links, choice)
+            needs.refuse_gaps(links, choice, with_storage=self.copies())
             needs.require_instance_types(links, choice, self.params["target_namespace"] or (self.current or {})["spec"]["targetNamespace"])
         manifest = self.manifest(links, choice)
         needs.require_referenced(manifest["spec"])
@@ -458,11 +463,15 @@ class Task:
         if self.current:
             return
         needed = ["source", "network_map", "storage_map", "target_namespace", "vms"]
-        if self.params["type"] == "conversion":
+        if self.params["type"] == CONVERSION_ONLY:
             needed.remove("storage_map")
         missing = [option for option in needed if not self.params[option]]
         if missing:
             raise TalkError(f"The plan {self.namespace}/{self.params['name']} does not exist yet; to make it give {', '.join(missing)}.")
+
+    def copies(self) -> bool:
+        """The plan copies disks, so that they need a place."""
+        return (self.params["type"] or ((self.current or {}).get("spec") or {}).get("type")) != CONVERSION_ONLY
 
     def options(self) -> dict[str, Any]:
         """`spec` of the options alone, before anything is looked up."""

@@ -96,8 +96,10 @@ def _lacks_claims(subject: Subject, _source: Source, planned: PlannedVm) -> bool
     """Of disks that somebody else has copied."""
     if subject.type != "conversion":
         return False
-    wanted = {labels.VM_ID: planned.ref["id"], "vmUUID": planned.vm.get("uuid", "")}
-    return len(subject.api.list("PersistentVolumeClaim", subject.target_namespace, wanted)) != len(planned.vm.get("disks") or ())
+    wanted = {labels.VM_ID: planned.ref["id"], labels.VM_UUID: planned.vm.get("uuid", "")}.items()
+    there = subject.destination_inventory.collection("persistentvolumeclaims")
+    claims = [claim["object"]["metadata"] for claim in there if claim["namespace"] == subject.target_namespace]
+    return sum(wanted <= (meta.get("labels") or {}).items() for meta in claims) != len(planned.vm.get("disks") or ())
 
 
 def _has_raw_device(subject: Subject, _source: Source, planned: PlannedVm) -> bool:

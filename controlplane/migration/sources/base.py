@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ansible_collections.vmshift.mtv.controlplane.migration.scheduling import Load
+
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.blocking import Objects
     from ansible_collections.vmshift.mtv.controlplane.inventory.cache import ProviderInventory
     from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import Itinerary, Traits
-    from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
+    from ansible_collections.vmshift.mtv.controlplane.migration.run import Run, VmRun
 
 Object = dict[str, Any]
 
@@ -75,6 +77,12 @@ class Source(Protocol):
 
     def refusal(self, work: VmRun) -> str:
         """Why this VM cannot go the way the plan asks for; "" when it can. Asked before anything is done."""
+
+    def load(self, vm: Object) -> Load:
+        """What a VM, by its status, takes of what its source can do at a time, and where (facts 3.15)."""
+
+    def waits_for(self, run: Run, vm: Object) -> str:
+        """What a VM that could begin waits for, beside room; "" for nothing."""
 
     def disks(self, work: VmRun) -> list[Disk]:
         """Those to be copied, in the order of the guest. Raises ValueError for a disk whose size or destination is not known."""
@@ -156,6 +164,13 @@ class InventorySource:
 
     def workload(self, vm: Object) -> Object:
         return self._inventory.workload(vm["id"])
+
+    def load(self, _vm: Object) -> Load:
+        """One VM is like another."""
+        return Load("", 1)
+
+    def waits_for(self, _run: Run, _vm: Object) -> str:
+        return ""
 
     def find(self, ref: Object) -> Object | None:
         found = self._inventory.find("vms", ref)

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.vmshift.mtv.controlplane.migration import children, itineraries, labels
+from ansible_collections.vmshift.mtv.controlplane.migration import children, given_claims, itineraries, labels, scheduling
 from ansible_collections.vmshift.mtv.controlplane.migration.builders import vsphere as builder
 from ansible_collections.vmshift.mtv.controlplane.migration.builders.base import NetworkPair
 from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import Itinerary, Traits
-from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError
+from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError, VmRun, only_converts
+from ansible_collections.vmshift.mtv.controlplane.migration.scheduling import Load
 from ansible_collections.vmshift.mtv.controlplane.migration.sources import vsphere_access, vsphere_conversion, vsphere_sessions
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import Conversion, Disk, Inspection, InventorySource
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.vsphere_access import Access
@@ -26,7 +27,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.machin
 )
 
 if TYPE_CHECKING:
-    from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
+    from ansible_collections.vmshift.mtv.controlplane.migration.run import Run
 
 Object = dict[str, Any]
 
@@ -36,6 +37,8 @@ _KEYED_NETWORKS = ("DvPortGroup", "OpaqueNetwork")
 
 class VsphereSource(InventorySource):
     def itinerary(self, plan: Object) -> Itinerary:
+        if only_converts(plan):
+            return itineraries.CONVERSION
         return itineraries.WARM if is_warm(plan["spec"]) else itineraries.COLD
 
     def traits(self, work: VmRun) -> Traits:
@@ -44,7 +47,10 @@ class VsphereSource(InventorySource):
         return Traits(
             "vsphere",
             converts=converts,
-            virt_v2v_copies=converts and not warm and work.run.target.is_host and _migrates_shared_disks(work),
+            virt_v2v_copies=converts
+            and not (warm or only_converts(work.plan))
+            and work.run.target.is_host
+            and _migrates_shared_disks(work),
             warm=warm,
             inspected=inspects(spec),
             awaits_reboots=converts and self._runs_until_rebooted(work),
@@ -62,29 +68,53 @@ class VsphereSource(InventorySource):
             self.virtual_machine(work, claims)
         except ValueError as error:
             return str(error)
+        return given_claims.problem(work) if only_converts(work.plan) else ""
+
+    # Its turn
+
+    def load(self, vm: Object) -> Load:
+        """On the ESXi host that its disks are read by way of."""
+        found = self.find({"id": vm["id"]})
+        return Load(found.get("host") or "", scheduling.disk_cost(vm, len(found.get("disks") or ()))) if found else Load("", 0)
+
+    def waits_for(self, run: Run, vm: Object) -> str:
+        """Of VMs that share a disk one brings it along; the others have it attached, and begin when it is known where."""
+        source_vm = self.find({"id": vm["id"]})
+        if source_vm is None or _migrates_shared_disks(VmRun(run, vm, source_vm)):
+            return ""
+        wanted = {vms.base_file(disk["file"]) for disk in source_vm.get("disks") or () if disk.get("shared")}
+        for other in run.vms if wanted else ():
+            theirs = self.find({"id": other["id"]}) if other is not vm and "completed" not in other else None
+            if theirs is None or not _migrates_shared_disks(VmRun(run, other, theirs)):
+                continue
+            shared = {vms.base_file(disk["file"]) for disk in theirs.get("disks") or () if disk.get("shared")} & wanted
+            if shared - self._shared_claims(VmRun(run, vm, source_vm)).keys():
+                return f"VM {other['name']} has yet to bring the disks that both share."
         return ""
 
     # Disks
 
     def disks(self, work: VmRun) -> list[Disk]:
-        destinations = self._storage_destinations(work.run.storage_map)
+        storage_map = work.run.storage_map
+        destinations = None if storage_map is None else self._storage_destinations(storage_map)
         return [self._disk(work, index, disk, destinations) for index, disk in enumerate(_own_disks(work))]
 
-    def _disk(self, work: VmRun, index: int, disk: Object, destinations: dict[str, Object]) -> Disk:
+    def _disk(self, work: VmRun, index: int, disk: Object, destinations: dict[str, Object] | None) -> Disk:
+        """`destinations`: of datastores, by id; None where nothing has to be stored any more."""
         file = disk["file"]
         datastore = (disk.get("datastore") or {}).get("id", "")
-        if datastore not in destinations:
+        if destinations is not None and datastore not in destinations:
             raise ValueError(f"The storage map has no entry for the datastore of disk {file} ({datastore}).")
         if (disk.get("capacity") or 0) <= 0:
             raise ValueError(f"The size of disk {file} is not known.")
         own = {"shareable": "true"} if disk.get("shared") else {}
         if not work.traits.virt_v2v_copies:
-            own["vmUUID"] = work.source_vm["uuid"]
+            own[labels.VM_UUID] = work.source_vm["uuid"]
         source = vms.base_file(file) if work.traits.warm else file
         return Disk(
             source,
             disk["capacity"],
-            destinations[datastore],
+            destinations[datastore] if destinations is not None else {},
             labels=own,
             annotations={labels.DISK_INDEX: str(index)},
             name_values={

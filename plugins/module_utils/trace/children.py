@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 from ansible_collections.vmshift.mtv.plugins.module_utils import runs
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, ClusterError
-from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import LABEL_MIGRATION, LABEL_PLAN, LABEL_VM_ID
+from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import CONVERSION_ONLY, LABEL_MIGRATION, LABEL_PLAN, LABEL_VM_ID
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import list_objects
 
 Object = Mapping[str, Any]
 
 DISK_SOURCE, DISK_INDEX = "forklift.konveyor.io/disk-source", "forklift.konveyor.io/disk-index"
+VM_UUID = "vmUUID"
 APP = "forklift.app"
 CONSUMER, VIRT_V2V = "consumer", "virt-v2v"
 POPULATORS = {"ovirt": "OvirtVolumePopulator", "openstack": "OpenstackVolumePopulator", "vsphere": "VSphereXcopyVolumePopulator"}
@@ -45,6 +46,8 @@ def read(cluster: Cluster, plan: Object, *, there: Cluster | None, populator: st
         asked += [(there, kind, target, mine) for kind in _IN_TARGET]
         if populator and _runs(plan):  # they do not carry the plan's label
             asked.append((there, populator, target, f"{LABEL_MIGRATION} in ({','.join(_runs(plan))})"))
+        if plan["spec"].get("type") == CONVERSION_ONLY:  # whoever filled the claims does not know the plan
+            asked = [(at, kind, space, VM_UUID if kind == "PersistentVolumeClaim" else wanted) for at, kind, space, wanted in asked]
     objects: dict[str, list[dict[str, Any]]] = {}
     unseen = set() if there else {*_IN_TARGET}
     for where, kind, namespace, selector in asked:
@@ -73,6 +76,11 @@ def _listed(cluster: Cluster, kind: str, namespace: str, selector: str) -> list[
         return None
 
 
+def _is_of(obj: Object, run: str | None) -> bool:
+    """run: uid of a Migration. A claim that somebody else has filled is of no run, and of each."""
+    return run in (None, _label(obj, LABEL_MIGRATION)) or (obj["kind"] == "PersistentVolumeClaim" and not _label(obj, LABEL_PLAN))
+
+
 class Children:
     """What belongs to one VM."""
 
@@ -81,7 +89,7 @@ class Children:
         self._importers, self.unseen = found.importers, found.unseen
         old = runs.row(vm)["outcome"] == runs.SUCCEEDED
         self._objects = {
-            kind: [o for o in objects if _label(o, LABEL_VM_ID) == vm["id"] and (old or run in (None, _label(o, LABEL_MIGRATION)))]
+            kind: [o for o in objects if _label(o, LABEL_VM_ID) == vm["id"] and (old or _is_of(o, run))]
             for kind, objects in found.objects.items()
             if vm.get("id")
         }

@@ -51,6 +51,36 @@ async def test_a_conversion_that_fails_leaves_the_volumes_as_they_were(tmp_path:
     assert [volume.read_bytes() for volume in volumes] == [b"x" * (1 << 20)] * 2
 
 
+LOCKED = """cat <<'E'
+libguestfs: trace: cryptsetup_open = -1 (error)
+virt-v2v-in-place: could not find key to open LUKS encrypted /dev/sda2.
+
+Try using --key on the command line.
+
+Original error: cryptsetup_open: cryptsetup exited with status 2: No key available with this passphrase. (0)
+E
+exit 1"""
+NO_CLEVIS = (
+    """echo "virt-v2v-in-place: 'clevis_luks_unlock', needed for decrypting /dev/sda2, is unavailable in this libguestfs version"; exit 1"""
+)
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (LOCKED, "No passphrase of the Secret with the keys of the VM opens /dev/sda2, which is encrypted."),
+        (NO_CLEVIS, "/dev/sda2 is to be opened with Clevis, which libguestfs can from version 1.50 on; the one of this machine is older."),
+    ],
+)
+async def test_a_disk_that_stays_closed_is_told_in_a_sentence(
+    tmp_path: Path, tool: Tool, volumes: list[Path], script: str, said: str
+) -> None:
+    tool("virt-v2v-in-place", script)
+    with pytest.raises(ConversionFailed) as caught:
+        await run(volumes, tmp_path / "scratch", [])
+    assert str(caught.value) == said
+
+
 async def test_options_reach_the_program(tmp_path: Path, tool: Tool, volumes: list[Path]) -> None:
     tool("virt-v2v-in-place", f'printf "%s\\n" "$@" > {tmp_path}/argv')
     await run(volumes, tmp_path / "scratch", [])

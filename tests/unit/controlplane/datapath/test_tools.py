@@ -54,6 +54,17 @@ async def test_missed_deadline_kills_the_whole_group(tmp_path: Path) -> None:
     assert not _alive(int((tmp_path / "child").read_text()))
 
 
+async def test_a_tool_that_fails_and_leaves_a_child_with_its_output_has_ended(tmp_path: Path) -> None:
+    """virt-v2v-in-place leaves its qemu-nbd behind."""
+    script = f"sleep 60 & echo $! > {tmp_path}/child; echo wrong; exit 4"
+    with pytest.raises(tools.ToolFailed, match="sh ended with exit code 4: wrong"):
+        await asyncio.wait_for(tools.run(["sh", "-c", script], deadline=50), 30)
+    deadline = time.monotonic() + 30  # a killed process is not gone at once
+    while _alive(int((tmp_path / "child").read_text())):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
 async def test_cancelled_caller_leaves_no_process(tmp_path: Path) -> None:
     task = asyncio.create_task(tools.run(["sh", "-c", f"echo $$ > {tmp_path}/pid; sleep 60"], deadline=100))
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from ansible_collections.vmshift.mtv.controlplane.inventory.items import ProviderInventory
-from ansible_collections.vmshift.mtv.controlplane.migration import itineraries
+from ansible_collections.vmshift.mtv.controlplane.migration import children, itineraries
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError, VmRun
 from ansible_collections.vmshift.mtv.controlplane.migration.settings import Settings
 from ansible_collections.vmshift.mtv.controlplane.migration.sources import vsphere_sessions
@@ -131,6 +131,43 @@ class Situation:
         return self.source.conversion(self.work).settings
 
 
+# Its turn
+
+
+def test_a_vm_takes_room_on_its_host_for_each_disk():
+    situation = Situation(machine(disks=[disk(0), disk(1)]))
+    assert situation.source.load({"id": "vm-1", "phase": "Started", "pipeline": []}) == ("host-1", 2)
+    assert situation.source.load({"id": "gone", "phase": "Started", "pipeline": []}) == ("", 0)
+
+
+def sharing(*, claims=(), **creator):
+    """Two VMs that share a disk; the first one waits for it to be brought by the other."""
+    shared = disk(1, shared=True)
+    one, other = machine(disks=[disk(0), shared]), machine(id="vm-2", name="db", disks=[disk(2), shared])
+    situation = Situation(one, objects=(secret(**USER), *claims), vms=[one, other])
+    situation.run.vms = [
+        {"id": "vm-1", "name": "app", "migrateSharedDisks": False, "phase": "Started"},
+        {"id": "vm-2", "name": "db", "migrateSharedDisks": True, "phase": "Started", **creator},
+    ]
+    return [situation.source.waits_for(situation.run, vm) for vm in situation.run.vms]
+
+
+def test_who_brings_a_shared_disk_begins_before_those_that_have_it_attached():
+    assert sharing() == ["VM db has yet to bring the disks that both share.", ""]
+    assert sharing(completed="t") == ["", ""]
+    assert sharing(migrateSharedDisks=False) == ["", ""]
+    brought = {
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "namespace": "tgt",
+            "name": "d",
+            "labels": {"shareable": "true", "plan": "plan"},
+            "annotations": {"forklift.konveyor.io/disk-source": "[fast] app/app_1.vmdk"},
+        },
+    }
+    assert sharing(claims=[brought]) == ["", ""]
+
+
 # The way
 
 
@@ -146,6 +183,7 @@ class Situation:
         ({"warm": True}, True, {"converts", "warm", "inspected", "awaits_consolidation"}),
         ({"warm": True, "runPreflightInspection": False}, True, {"converts", "warm", "awaits_consolidation"}),
         ({"warm": True, "skipGuestConversion": True}, True, {"warm", "awaits_consolidation"}),
+        ({"type": "conversion"}, True, {"converts"}),
     ],
 )
 def test_the_way_of_a_vm(spec, host, expected):
@@ -157,6 +195,7 @@ def test_warm_plans_go_the_warm_way():
     source = Situation().source
     assert source.itinerary({"spec": {"type": "warm"}}) is itineraries.WARM
     assert source.itinerary({"spec": {"type": "cold"}}) is itineraries.COLD
+    assert source.itinerary({"spec": {"type": "conversion"}}) is itineraries.CONVERSION
 
 
 @pytest.mark.parametrize(("spec", "awaits"), [({}, True), ({"targetPowerState": "off"}, False), ({"skipGuestConversion": True}, False)])
@@ -256,6 +295,44 @@ def test_volumes_that_are_imported_name_their_vm():
 )
 def test_where_virt_v2v_finds_the_vm(situation, url):
     assert Situation(**situation).settings()["V2V_libvirtURL"] == url
+
+
+FILE = "[fast] app/app_0.vmdk"
+
+
+def filled(name="a", file=FILE, phase="Bound", size="2Gi"):
+    """A claim that somebody else has copied a disk into."""
+    meta = {"namespace": "tgt", "name": name, "labels": {"vmID": "vm-1", "vmUUID": UUID}}
+    annotations = {"annotations": {"forklift.konveyor.io/disk-source": file}} if file else {}
+    return {"kind": "PersistentVolumeClaim", "metadata": {**meta, **annotations}, "status": {"phase": phase, "capacity": {"storage": size}}}
+
+
+def given(*claims):
+    situation = Situation(spec={"type": "conversion"}, objects=(secret(**USER), *claims))
+    situation.run.storage_map = None
+    return situation
+
+
+def test_disks_that_others_have_copied_need_no_storage():
+    situation = given(filled())
+    assert [(disk.source, disk.storage) for disk in situation.work.disks] == [(FILE, {})]
+    assert situation.source.refusal(situation.work) == ""
+    assert [claim["metadata"]["name"] for claim in children.claims_in_order(situation.work)] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("claims", "said"),
+    [
+        ([filled(file="")], "PersistentVolumeClaim tgt/a has no annotation forklift.konveyor.io/disk-source; give it the file"),
+        ([filled(file="[fast] app/other.vmdk")], f"Disk {FILE} needs one PersistentVolumeClaim in namespace tgt with the labels vmID=vm-1"),
+        ([filled(), filled("b")], "there are 2."),
+        ([filled(phase="Pending")], f"PersistentVolumeClaim tgt/a is not bound, so that nobody can have copied disk {FILE} into it."),
+        ([filled(size="1Gi")], "PersistentVolumeClaim tgt/a has 1Gi, which is less than the 2147483648 bytes of disk"),
+    ],
+)
+def test_claims_that_cannot_be_the_disks_are_refused_before_the_source_is_touched(claims, said):
+    situation = given(*claims)
+    assert said in situation.source.refusal(situation.work)
 
 
 def host_object(status="True", **spec):

@@ -19,7 +19,8 @@ OFFLOAD = {"pairs": [{"source": "ds", "destination": "sc", "offload_plugin": {"v
 
 
 def request(source="vsphere", plan=None, **more):
-    return {"name": "shop", "source_provider": {"name": "src", "type": source}, "plan": plan, **more}
+    given = {"storage_map": {"auto": True}, "plan": plan, **more}
+    return {"name": "shop", "source_provider": {"name": "src", "type": source}, **given}
 
 
 def decided(document, **found):
@@ -170,6 +171,26 @@ def test_times_to_cut_over(cutover):
 def test_a_time_that_is_over_may_be_that_of_a_migration_that_is_there():
     over = request(plan=WARM, cutover="2026-02-01T00:00:00Z")
     assert decided(over, plan={"spec": {"type": "warm"}})["refusal"] == ""
+
+
+def test_a_conversion_of_disks_that_others_have_copied_needs_no_storage_map():
+    found = decided(request(plan={"type": "conversion"}, storage_map=None))
+    why = "conversion without a copy: plan.type is conversion; somebody else has copied the disks; virt-v2v converts the guests in them"
+    assert found == {"way": "cold", "why": why, "refusal": ""}
+    there = decided(request(storage_map=None), plan={"spec": {"type": "conversion"}})
+    assert "the plan shop is there and is of type conversion" in there["why"]
+
+
+@pytest.mark.parametrize(
+    ("document", "refusal"),
+    [
+        (request("ova", plan={"type": "conversion"}), "plan: MTV converts disks that others have copied of VMs of VMware vSphere only"),
+        (request(storage_map=None), "storage_map: there is none; only plans of type conversion"),
+        (request(plan={"type": "conversion"}, cutover="now"), "cutover: this goes with plan.type warm only"),
+    ],
+)
+def test_what_does_not_go_with_such_a_conversion(document, refusal):
+    assert decided(document)["refusal"].startswith(refusal)
 
 
 def test_both_spellings_may_agree():

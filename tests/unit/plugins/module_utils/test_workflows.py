@@ -31,7 +31,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.workflows import WORKF
         ({}, "openstack", {"local": False}, "remote"),
         ({}, "openshift", {}, "openshift"),
         ({"type": "live"}, "openshift", {}, None),
-        ({"type": "conversion"}, "vsphere", {}, None),
+        ({"type": "conversion"}, "vsphere", {}, "conversion"),
         ({}, "ec2", {}, None),
         ({}, "", {}, None),
     ],
@@ -83,20 +83,22 @@ def test_steps_are_numbered_one_after_the_other_up_to_the_start_of_the_vm(name: 
         ("raw_copy", {"source": "vsphere", "converts": False, "virt_v2v_copies": False}),
         ("populator", {"source": "openstack", "converts": False, "virt_v2v_copies": False}),
         ("warm", {"source": "vsphere", "converts": True, "virt_v2v_copies": False, "warm": True}),
+        ("conversion", {"source": "vsphere", "converts": True, "virt_v2v_copies": False}),
     ],
 )
 def test_every_phase_of_a_way_is_one_of_a_step_in_the_same_order(name: str, traits: dict[str, Any]) -> None:
     extras = {"pre_hook": True, "post_hook": True, "awaits_reboots": True}
     if name == "warm":
         extras |= {"inspected": True, "awaits_consolidation": True}
-    rows = itineraries.WARM if name == "warm" else itineraries.COLD
+    rows = {"warm": itineraries.WARM, "conversion": itineraries.CONVERSION}.get(name, itineraries.COLD)
+    workflow = {**WORKFLOWS, "conversion": workflows.CONVERSION_ONLY}[name]
     way = itineraries.itinerary(rows, itineraries.Traits(**traits, **extras))
-    phases = [phase for step in WORKFLOWS[name].steps for phase in step.phases]
+    phases = [phase for step in workflow.steps for phase in step.phases]
     known = list(dict.fromkeys(phases))
     on_the_way = [row.phase for row in way if row.phase != itineraries.STARTED]
     assert [phase for phase in known if phase in on_the_way] == on_the_way
     steps = {step.name for step in itineraries.steps(way)}
-    assert {step.pipeline for step in WORKFLOWS[name].steps if step.pipeline in steps} == steps
+    assert {step.pipeline for step in workflow.steps if step.pipeline in steps} == steps
 
 
 def test_hooks_are_steps_of_the_vms_that_have_them() -> None:

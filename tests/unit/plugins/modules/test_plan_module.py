@@ -497,3 +497,13 @@ def test_many_vms_of_very_many_are_chosen_in_one_task_with_one_read_of_the_inven
     assert chosen["app-00018"] == {"target_power_state": "on"} and chosen["app-00005"] == {"root_disk": "/dev/sdb"}
     assert sorted(world.inventory.asked) == sorted(set(world.inventory.asked)), "each collection is read once"
     assert "vms" in world.inventory.asked
+
+
+def test_a_plan_that_only_converts_has_no_storage_map(world, run):
+    given = {key: value for key, value in GIVEN.items() if key != "storage_map"}
+    made = run("plan", **given, type="conversion")
+    assert made["changed"]
+    spec = world.do("get", "Plan", "mig", "demo")["spec"]
+    assert (spec["type"], spec["map"]["storage"]) == ("conversion", {})
+    assert not run("plan", **given, type="conversion")["changed"]
+    assert not run("plan", **given)["changed"], "the plan that is there tells that nothing is copied"

@@ -115,6 +115,17 @@ def test_a_plan_that_is_fit_gets_no_condition(bench: Bench) -> None:
     assert bench.found() == {}
 
 
+def test_a_plan_that_only_converts_wants_a_claim_for_each_disk_and_no_storage_map(bench: Bench) -> None:
+    bench.set(type="conversion", map={**bench.plan["spec"]["map"], "storage": {}})
+    assert set(bench.found()) == {"MissingPvcForOnlyConversion"}
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    claim = bench.plane.create("PersistentVolumeClaim", "target", "web", spec=spec)
+    assert set(bench.found()) == {"MissingPvcForOnlyConversion"}
+    claim["metadata"]["labels"] = {"vmID": "vm-1", "vmUUID": "uuid-1"}
+    bench.plane.api.update(claim)
+    assert bench.found() == {}
+
+
 @pytest.mark.parametrize(
     ("change", "spec", "type", "category", "reason"),
     [

@@ -307,3 +307,28 @@ def test_the_table_has_a_block_for_each_vm_with_what_failed_below() -> None:
 def test_a_source_that_was_off_is_not_shut_down(power: str, state: str, hinted: bool) -> None:
     line = trace(vm("WaitForPowerOff", step("Initialize", "Running"), restorePowerState=power), [], "ova")[0]
     assert (line["step"], line["state"], bool(line["hint"])) == ("source_off", state, hinted)
+
+
+# --- conversions of disks that others have copied -------------------------------------------------------------------
+
+
+def test_claims_that_somebody_else_has_filled_are_those_of_the_vm() -> None:
+    """They carry no label of the plan, and name their disks themselves."""
+    filled = thing("PersistentVolumeClaim", "root", annotations={"forklift.konveyor.io/disk-source": "[ds] web/web.vmdk"}, spec={})
+    filled["metadata"]["labels"] = {"vmID": "v1", "vmUUID": "u1"}
+    other = thing("PersistentVolumeClaim", "other", labels={"migration": "m0"}, spec={})
+    pod = thing("Pod", "crm-v1-x", labels={"forklift.app": "virt-v2v"}, status={"phase": "Running"})
+    machine = vm("ConvertGuest", step("Initialize", "Completed"), step("ImageConversion", "Running"), step("VirtualMachineCreation"))
+    lines = trace(machine, [filled, other, pod], "vsphere", spec={"type": "conversion"})
+    assert {line["workflow"] for line in lines} == {"conversion"}
+    assert {line["number"] for line in lines} == {None}
+    assert states(lines) == {
+        "source_off": "done",
+        "filled_claim": "done",
+        "conversion_pod": "done",
+        "conversion": "active",
+        "virtual_machine": "waiting",
+        "power_on": "waiting",
+    }
+    [claim] = [line for line in lines if line["step"] == "filled_claim"]
+    assert (claim["disk"], claim["object"]["name"]) == ("[ds] web/web.vmdk", "root")
