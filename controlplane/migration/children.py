@@ -75,13 +75,19 @@ def _beside_plan(work: VmRun, purpose: str, suffix: str, data: dict[str, str]) -
 
 
 def luks_keys(work: VmRun, conversion_type: str) -> Object | None:
-    """A copy of the Secret with the LUKS keys of a VM; None for a VM without keys, or with Clevis. Raises PhaseError when it is gone."""
+    """A copy of the Secret with the LUKS keys of a VM; None for a VM without keys, or with Clevis. Raises PhaseError when it is gone.
+
+    Two are made, as with Forklift: one for pods that MTV makes itself, and the one that is returned, for a Conversion.
+    """
     original = _original_keys(work)
     if original is None:
         return None
-    wanted = {**work.labels, labels.LUKS_KEYS: "true", labels.CONVERSION_TYPE: conversion_type}
-    body: Object = {"apiVersion": "v1", "kind": "Secret", "metadata": {"generateName": f"{work.child_name}luks-"}, "type": "Opaque"}
-    return ensure(work.target, "Secret", work.namespace, wanted, lambda: {**body, "data": original.get("data") or {}})
+    for_pods = {**work.labels, labels.LUKS_KEYS: "true"}
+    for_conversion = labels.of_keys(work.plan, work.vm["id"], conversion_type)
+    body: Object = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": original.get("data") or {}}
+    ensure(work.target, "Secret", work.namespace, for_pods, lambda: {**body, "metadata": {"generateName": work.child_name}})
+    name = {"generateName": f"{work.child_name}luks-"}
+    return ensure(work.target, "Secret", work.namespace, for_conversion, lambda: {**body, "metadata": name})
 
 
 def _original_keys(work: VmRun) -> Object | None:
@@ -99,6 +105,17 @@ def config_map(work: VmRun) -> Object:
     body: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": work.child_name}}
     data = work.run.source.config_data(work)
     return ensure(work.target, "ConfigMap", work.namespace, work.labels, lambda: {**body, **({"data": data} if data else {})})
+
+
+def library_config(work: VmRun) -> Object | None:
+    """The ConfigMap with settings of VMware's disk library, which all VMs of a run share; None where there is nothing to set."""
+    data = work.run.source.library_settings(work.plan)
+    if not data:
+        return None
+    wanted = labels.of_library(work.plan, work.run.migration["metadata"]["uid"])
+    meta = {"generateName": f"{work.plan['metadata']['name']}-vddk-conf-"}
+    body: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
+    return ensure(work.target, "ConfigMap", work.namespace, wanted, lambda: body)
 
 
 def instance_type(work: VmRun) -> Object | None:

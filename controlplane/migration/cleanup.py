@@ -41,6 +41,7 @@ def after_success(here: Objects, there: Objects, plan: Object, vm: Object, *, re
         _delete_conversions(here, there, plan, wanted)
     for kind in HELPERS:
         there.delete_all(kind, None, wanted)
+    there.delete_all("Secret", None, labels.of_keys(plan, vm["id"]))
     _delete_inspections(here, plan, wanted)
     _delete_hooks(here, plan, vm["id"])
 
@@ -63,6 +64,7 @@ def of_vm(here: Objects, there: Objects, plan: Object, vm: Object, *, succeeded:
             left += _delete_target(there, kind, wanted)
     for kind in HELPERS:
         there.delete_all(kind, None, wanted)
+    there.delete_all("Secret", None, labels.of_keys(plan, vm["id"]))
     left += ova_store.remove(there, plan, vm["id"])
     _delete_hooks(here, plan, vm["id"])
     return not left
@@ -127,6 +129,7 @@ def of_absent_plan(here: Objects, there: Objects, namespace: str, name: str, *, 
     left += [(there, obj) for kind in kinds for obj in there.list(kind, None, wanted) if labels.origin(obj) == origin]
     left += [(there, export) for export in _exports(there, wanted) if labels.origin(export) == origin]
     left += [(here, job) for job in _orphaned_validations(here)]
+    left += [(there, secret) for secret in _orphaned_keys(here, there, origin)]
     for objects, obj in left:
         if obj["metadata"]["labels"].get(labels.PLAN) != except_uid and not _belongs_to_vm(obj):
             _delete(objects, obj)
@@ -138,6 +141,13 @@ def _exports(there: Objects, wanted: dict[str, str]) -> list[Object]:
         return there.list("VirtualMachineExport", None, wanted)
     except NotFound:
         return []
+
+
+def _orphaned_keys(here: Objects, there: Objects, origin: str | None) -> list[Object]:
+    """Copies of LUKS keys for Conversions of plans that are gone; they know their plan by uid only."""
+    known = {plan["metadata"]["uid"] for plan in here.list("Plan")}
+    found = [secret for secret in there.list("Secret", None, {labels.LUKS_KEYS: "true"}) if labels.origin(secret) == origin]
+    return [secret for secret in found if labels.VM_ID in _labels(secret) and _labels(secret).get(labels.PLAN, "") not in {*known, ""}]
 
 
 def _orphaned_validations(here: Objects) -> list[Object]:

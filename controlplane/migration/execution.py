@@ -156,12 +156,14 @@ def refers_to(ref: Object, vm: Object) -> bool:
 
 def _run_phase(work: VmRun) -> None:
     vm = work.vm
+    unended: Object | None = None
     try:
         over = PHASES[vm["phase"]](work)
         if over:
             pipeline.advance(vm, work.itinerary, to=over if isinstance(over, str) else "")
     except PhaseError as error:
         pipeline.add_error(work.step, work.step.get("phase", ""), error.reasons)
+        unended = None if error.ended else work.step
     except ApiError as error:
         if error.code >= 500:
             raise  # of this machine, not of this VM
@@ -180,7 +182,7 @@ def _run_phase(work: VmRun) -> None:
         pipeline.add_error(
             work.step, work.step.get("phase", ""), [f"Unexpected error in phase {vm['phase']}: {type(error).__name__}: {error}"]
         )
-    pipeline.roll_up(vm)
+    pipeline.roll_up(vm, unended)
     if "error" in vm:
         _as_far_as_possible(vm, lambda: warm.remove_last_snapshot(work.run.source, vm, work.source_vm))
         _release(vm, work.run.source)

@@ -21,7 +21,7 @@ def identity(obj: Object) -> Object:
     return {"namespace": meta["namespace"], "name": meta["name"], "uid": meta["uid"], "generation": meta["generation"]}
 
 
-def entry(plan: Object, migration: Object, source: Object, destination: Object, network_map: Object, storage_map: Object | None) -> Object:
+def entry(plan: Object, migration: Object, source: Object, destination: Object, network_map: Object, storage_map: Object) -> Object:
     storage = identity(storage_map) if storage_map else NOTHING
     return {
         "plan": identity(plan),

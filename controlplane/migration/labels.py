@@ -69,6 +69,17 @@ def of_hooks(plan: Object, vm_id: str) -> dict[str, str]:
     return {PLAN: plan["metadata"]["uid"], RESOURCE: "hook-config", VM_ID: vm_id}
 
 
+def of_keys(plan: Object, vm_id: str, conversion_type: str = "") -> dict[str, str]:
+    """The Secret with the LUKS keys for the Conversion of a VM; of any Conversion without a type."""
+    found = {PLAN: plan["metadata"]["uid"], VM_ID: vm_id, LUKS_KEYS: "true"}
+    return {**found, CONVERSION_TYPE: conversion_type} if conversion_type else found
+
+
+def of_library(plan: Object, migration_uid: str = "") -> dict[str, str]:
+    """The ConfigMap with settings of VMware's disk library, of one run or of all."""
+    return {**of_plan(plan), RESOURCE: "vddk-config", "use": "vddk-conf", **({MIGRATION: migration_uid} if migration_uid else {})}
+
+
 def of_run(plan: Object, migration_uid: str, vm_id: str) -> dict[str, str]:
     """Children of one VM in one run: Forklift's *vmLabels*."""
     return {**of_vm(plan, vm_id), MIGRATION: migration_uid}

@@ -85,12 +85,16 @@ def advance(vm: Object, way: Itinerary, to: str = "") -> None:
             begin_step(step_of(vm, following.step))
 
 
-def roll_up(vm: Object) -> None:
-    """Tasks into their step, steps into the VM. A VM is over when all of its steps are."""
+def roll_up(vm: Object, unended: Object | None = None) -> None:
+    """Tasks into their step, steps into the VM. A VM is over when all of its steps are.
+
+    unended: a step that gets no time of its end, although it has an error, as with Forklift.
+    """
     for step in vm["pipeline"]:
         _roll_up_tasks(step)
         if "error" in step:
-            complete(step)
+            if step is not unended:
+                complete(step)
             add_error(vm, vm["phase"], step["error"]["reasons"])
     if any("started" in step for step in vm["pipeline"]):
         start(vm)

@@ -73,6 +73,7 @@ def copy(run: Run) -> None:
 def remove(there: Objects, plan: Object) -> None:
     """Delete the copies of a plan."""
     there.delete_all("ConfigMap", None, _labels(plan))
+    there.delete_all("ConfigMap", None, labels.of_library(plan))
 
 
 def _labels(plan: Object) -> dict[str, str]:

@@ -19,11 +19,12 @@ Object = dict[str, Any]
 
 
 class PhaseError(Exception):
-    """This VM cannot be migrated. `reasons` end up in its status: one sentence each."""
+    """This VM cannot be migrated. `reasons` end up in its status: one sentence each. `ended`: its step gets the time of its end."""
 
-    def __init__(self, *reasons: str) -> None:
+    def __init__(self, *reasons: str, ended: bool = True) -> None:
         super().__init__("; ".join(reasons))
         self.reasons = reasons
+        self.ended = ended
 
 
 def only_converts(plan: Object) -> bool:
@@ -46,7 +47,7 @@ class Run:
     snapshot: Object  # the entry of this run in plan.status.migration.history
     destination: Object  # its Provider
     network_map: Object
-    storage_map: Object | None  # None where somebody else has copied the disks
+    storage_map: Object  # empty where somebody else has copied the disks
     source: Source
     target: Destination
     settings: Settings

@@ -122,8 +122,8 @@ class PlanRunner:
         providers, maps, source = plan["spec"]["provider"], plan["spec"]["map"], self._source(plan)
         destination = self._found("Provider", providers["destination"])
         network_map = self._found("NetworkMap", maps["network"])
-        storage_map = None if only_converts(plan) else self._found("StorageMap", maps["storage"])
-        if not (source and source.ready and destination and network_map and (storage_map or only_converts(plan))):
+        storage_map = {} if only_converts(plan) else self._found("StorageMap", maps["storage"])
+        if not (source and source.ready and destination and network_map and storage_map is not None):
             return None
         chosen = settings(self._api, self._namespace)
         return Run(self._api, plan, {}, {}, destination, network_map, storage_map, source, there, chosen)

@@ -7,6 +7,7 @@ checks is whether this machine can read them (docs/embedded_control_plane.md).
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.cluster.images import VDDK_CONTAINER
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
+CONFIG_FILE, CONFIG_VOLUME, CONFIG_PATH = "vddk-config-file", "vddk-conf", "/mnt/vddk-conf"
+BUFFERS = "VixDiskLib.nfcAio.Session.BufSizeIn64KB=16\nVixDiskLib.nfcAio.Session.BufCount=4"
+EXTRA_ARGUMENTS = "cdi.kubevirt.io/storage.pod.vddk.extraargs"  # annotation of DataVolumes: the ConfigMap
 VOLUME, MOUNT_PATH = "vddk-vol-mount", "/opt"
 LABEL = "vddk"  # of the Job: the hash of its image
 LIBRARY = f"{MOUNT_PATH}/vmware-vix-disklib-distrib/lib64/libvixDiskLib.so"
@@ -27,6 +31,21 @@ _SECURITY: Object = {"allowPrivilegeEscalation": False, "capabilities": {"drop":
 def image(provider: Object, settings: Settings) -> str:
     """Of a vSphere provider; "" when neither it nor the ForkliftController names one."""
     return (provider["spec"].get("settings") or {}).get("vddkInitImage") or settings.vddk_image
+
+
+def configuration(provider: Object, plan: Object) -> dict[str, str]:
+    """Content of the ConfigMap by which a run's pods get settings of the library, and importers the nodes they run on; {} for none."""
+    chosen = provider["spec"].get("settings") or {}
+    found = {}
+    if uses_buffers(provider):
+        found[CONFIG_FILE] = chosen.get("vddkConfig") or BUFFERS
+    if nodes := plan["spec"].get("convertorNodeSelector"):
+        found["vddk-node-selector"] = json.dumps(nodes, separators=(",", ":"), sort_keys=True)
+    return found
+
+
+def uses_buffers(provider: Object) -> bool:
+    return str((provider["spec"].get("settings") or {}).get("useVddkAioOptimization", "")).lower() == "true"
 
 
 def side_car(image: str) -> Object:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.cluster.images import CONSUMER_IMAGE
 from ansible_collections.vmshift.mtv.controlplane.cluster.storage import BIND_IMMEDIATELY
-from ansible_collections.vmshift.mtv.controlplane.migration import children, itineraries, labels, quantities, transfer_network
+from ansible_collections.vmshift.mtv.controlplane.migration import children, itineraries, labels, quantities, transfer_network, vddk
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError
 from ansible_collections.vmshift.mtv.plugins.module_utils import naming
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import is_host
@@ -21,12 +21,14 @@ Object = dict[str, Any]
 WAIT_FOR_FIRST_CONSUMER = "WaitForFirstConsumer"
 
 
-def ensure_data_volumes(work: VmRun, secret: str) -> None:
-    """One DataVolume per disk. `secret`: name of the Secret that those may need which are filled from the source."""
+def ensure_data_volumes(work: VmRun, secret: str, config: str = "") -> None:
+    """One DataVolume per disk. `secret`, `config`: names of the Secret and the ConfigMap for those that are filled from the source."""
     there = children.data_volumes(work)
     for index, disk in enumerate(work.disks):
         if disk.source not in there:
             new = data_volume(work, index, disk, work.run.source.content(work, disk, secret))
+            if config and "vddk" in new["spec"]["source"]:
+                new["metadata"]["annotations"][vddk.EXTRA_ARGUMENTS] = config
             if work.traits.warm:
                 new["spec"]["checkpoints"] = [first_checkpoint(work.vm)]
             children.create(work.target, new)

@@ -21,6 +21,8 @@ def check(subject: Subject) -> None:
     """
     if subject.source_type != "vsphere" or not is_host(subject.destination) or subject.spec.get("archived"):
         return
+    if subject.conditions.has("VirtV2vImageNotValid"):  # in which the library would be looked at
+        return
     image = vddk.image(subject.source, settings(subject.api, subject.context.namespace))
     if not image:
         _require(subject)

@@ -25,7 +25,10 @@ def create(work: VmRun) -> bool:
     wanted = work.run.source.conversion(work)
     if wanted is None:
         return False
-    keys = children.luks_keys(work, conversions.type_of(work))
+    try:
+        keys = children.luks_keys(work, conversions.type_of(work))
+    except PhaseError as error:  # of the plan, and not of a conversion: none has begun, nor ended
+        raise PhaseError(*error.reasons, ended=False) from None
     secret = children.secret(work, "isV2V")
     new = conversions.conversion(work, wanted, secret["metadata"]["name"], keys["metadata"]["name"] if keys else "")
     children.create(work.api, new)

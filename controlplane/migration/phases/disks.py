@@ -26,7 +26,8 @@ def create(work: VmRun) -> bool:
         return False
     secret = children.secret(work, "isDV")
     children.config_map(work)
-    volumes.ensure_data_volumes(work, secret["metadata"]["name"])
+    config = children.library_config(work)
+    volumes.ensure_data_volumes(work, secret["metadata"]["name"], config["metadata"]["name"] if config else "")
     return True
 
 

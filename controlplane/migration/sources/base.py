@@ -114,6 +114,9 @@ class Source(Protocol):
     def config_data(self, work: VmRun) -> dict[str, str]:
         """Data of the ConfigMap beside the Secret "isDV"."""
 
+    def library_settings(self, plan: Object) -> dict[str, str]:
+        """Content of the ConfigMap with settings of VMware's disk library; {} for none."""
+
     def conversion(self, work: VmRun) -> Conversion | None:
         """Make what the conversion needs beside disks; None while that is not there yet."""
 
@@ -171,6 +174,9 @@ class InventorySource:
 
     def waits_for(self, _run: Run, _vm: Object) -> str:
         return ""
+
+    def library_settings(self, _plan: Object) -> dict[str, str]:
+        return {}
 
     def find(self, ref: Object) -> Object | None:
         found = self._inventory.find("vms", ref)

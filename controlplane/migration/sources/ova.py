@@ -36,7 +36,6 @@ class OvaSource(InventorySource):
         return ""
 
     def disks(self, work: VmRun) -> list[Disk]:
-        assert work.run.storage_map is not None  # no plan of this source only converts
         destinations = self._storage_destinations(work.run.storage_map)
         return [self._disk(disk, destinations) for disk in work.source_vm["disks"] or ()]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.vmshift.mtv.controlplane.migration import children, given_claims, itineraries, labels, scheduling
+from ansible_collections.vmshift.mtv.controlplane.migration import children, given_claims, itineraries, labels, scheduling, vddk
 from ansible_collections.vmshift.mtv.controlplane.migration.builders import vsphere as builder
 from ansible_collections.vmshift.mtv.controlplane.migration.builders.base import NetworkPair
 from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import Itinerary, Traits
@@ -96,7 +96,7 @@ class VsphereSource(InventorySource):
 
     def disks(self, work: VmRun) -> list[Disk]:
         storage_map = work.run.storage_map
-        destinations = None if storage_map is None else self._storage_destinations(storage_map)
+        destinations = self._storage_destinations(storage_map) if storage_map else None
         return [self._disk(work, index, disk, destinations) for index, disk in enumerate(_own_disks(work))]
 
     def _disk(self, work: VmRun, index: int, disk: Object, destinations: dict[str, Object] | None) -> Disk:
@@ -147,7 +147,10 @@ class VsphereSource(InventorySource):
         }
 
     def _vddk_image(self, work: VmRun) -> str:
-        return (self._provider["spec"].get("settings") or {}).get("vddkInitImage") or work.run.settings.vddk_image
+        return vddk.image(self._provider, work.run.settings)
+
+    def library_settings(self, plan: Object) -> dict[str, str]:
+        return vddk.configuration(self._provider, plan)
 
     # Reaching the source
 
@@ -245,7 +248,9 @@ class VsphereSource(InventorySource):
     # The target
 
     def conversion(self, work: VmRun) -> Conversion | None:
-        return vsphere_conversion.conversion(work, self._access(work.source_vm), self._vddk_image(work))
+        config = children.library_config(work) if vddk.uses_buffers(self._provider) else None
+        name = config["metadata"]["name"] if config else ""
+        return vsphere_conversion.conversion(work, self._access(work.source_vm), self._vddk_image(work), name)
 
     def inspection(self, work: VmRun) -> Inspection:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.vmshift.mtv.controlplane.migration import vddk
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import Conversion
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere import vms
 
@@ -16,8 +17,11 @@ Object = dict[str, Any]
 LEGACY_DRIVERS = "/usr/local/virtio-win-legacy.iso"
 
 
-def conversion(work: VmRun, access: Access, vddk_image: str) -> Conversion:
-    return Conversion(settings={**_guest(work), **_source(work, access), **_program(work)}, vddk_image=vddk_image)
+def conversion(work: VmRun, access: Access, vddk_image: str, config: str = "") -> Conversion:
+    """`config`: name of the ConfigMap with settings of VMware's disk library."""
+    volumes = [{"name": vddk.CONFIG_VOLUME, "configMap": {"name": config}}] if config else []
+    mounts = [{"name": vddk.CONFIG_VOLUME, "mountPath": vddk.CONFIG_PATH}] if config else []
+    return Conversion({**_guest(work), **_source(work, access), **_program(work)}, volumes, mounts, vddk_image)
 
 
 def _source(work: VmRun, access: Access) -> dict[str, str]:

@@ -343,3 +343,35 @@ def test_a_changed_inventory_leads_to_the_plans_of_its_provider(world):
     callback(uid, "vms", None)
     callback("other", "vms", None)
     assert seen == [(PLANS, "p")]
+
+
+def keys_of(world):
+    """Secrets in the target namespace that say they are copies of LUKS keys."""
+    return [secret for secret in world.api.list("Secret", TARGET) if secret["metadata"].get("labels", {}).get("isLUKS") == "true"]
+
+
+@pytest.mark.parametrize("end", ["succeeds", "plan is deleted"])
+def test_no_copy_of_keys_outlives_its_use(world, end):
+    """One of the two copies is known by the uid of its plan only, as with Forklift."""
+    world.create("v1", "Secret", PLANS, "keys", type="Opaque", data={"root": "a2V5"})
+    world.create("v1", "Namespace", "", TARGET)
+    world.create("v1", "Secret", TARGET, "mine", type="Opaque")
+    mine = world.api.get("Secret", TARGET, "mine")
+    mine["metadata"]["labels"] = {"isLUKS": "true"}  # of somebody else, who likes the label
+    world.api.update(mine)
+    world.plan()
+    plan = world.get("Plan", "p")
+    plan["spec"]["vms"][0]["luks"] = {"name": "keys", "namespace": PLANS}
+    world.api.update(plan)
+    world.held.add("Running")
+    world.migration()
+    world.run(lambda: world.vm()["phase"] == "ConvertGuest")
+    names = sorted(secret["metadata"]["generateName"] for secret in keys_of(world) if secret["metadata"]["name"] != "mine")
+    assert names == ["p-id-app1-", "p-id-app1-luks-"]
+    if end == "succeeds":
+        world.held.clear()
+        world.run(world.ended)
+    else:
+        world.gone("Plan", PLANS, "p")
+    assert [secret["metadata"]["name"] for secret in keys_of(world)] == ["mine"]
+    assert world.api.get("Secret", PLANS, "keys")

@@ -52,8 +52,9 @@ async def test_a_conversion_that_fails_leaves_the_volumes_as_they_were(tmp_path:
 
 
 LOCKED = """cat <<'E'
+virt-v2v-in-place: virt-v2v 2.2.0 (x86_64)
 libguestfs: trace: cryptsetup_open = -1 (error)
-virt-v2v-in-place: could not find key to open LUKS encrypted /dev/sda2.
+/usr/bin/virt-v2v-in-place: could not find key to open LUKS encrypted /dev/sda2.
 
 Try using --key on the command line.
 

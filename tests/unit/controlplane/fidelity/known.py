@@ -38,15 +38,12 @@ SCENARIOS = (
 
 REBOOTS = "Nobody waits for the reboots of a converted Windows guest; a warning of the VM says so."
 TEMPLATES = "A PVC name template of a VM is taken, also where the plan names the VM by its name."
-LIBRARY_CONFIG = "The settings of VMware's disk library, which is not used, are put into no ConfigMap."
 COPIES = "A ConfigMap that is copied for a run carries the labels of that run."
-KEYS = "The keys of encrypted disks are copied into one Secret, not into two."
 IMAGES = "A hook needs a playbook; one with an image of its own is refused."
 CUT_OFF = "A plan that was repaired at the end of the recording is Ready, where the recording ends before it is looked at again."
 TWO_ON_POD = "Two interfaces on the pod network are refused, also where the map names its networks by name."
 JOB = "The image with VMware's disk library is tried also for a plan that something else keeps from being ready."
 UNKNOWN_VM = "A plan with an unknown VM beside a good one is told so."
-ENDED = "A step that ended with an error has the time of its end, whatever the error was."
 
 EXPORT = "The export of a VM at its source cluster carries the labels of the run."
 
@@ -58,27 +55,20 @@ KNOWN: dict[str, tuple[tuple[str, str], ...]] = {
     "warm-vsphere-windows": ((r"^VM vm-116 of plan warmw: condition WaitForGuestReboots only here$", REBOOTS), (_REBOOT_POD, REBOOTS)),
     "customization-and-transfer-network": ((r"^ConfigMap .*: only here$", COPIES),),
     "hooks-succeed": ((r"^ConfigMap hooked-vm-74-posthook- .*playbook_yml", IMAGES),),
-    "luks": (
-        (r"^VM vm-125 of plan luks: pipeline \+\[2\]\.completed=", ENDED),
-        (r"^Secret luks-vm-128-(luks-)? vm-128 isLUKS: ", KEYS),
-    ),
     "ocp-to-ocp": ((r"^VirtualMachineExport web: \+metadata\.labels\.", EXPORT),),
     "plan-not-ready": (
         (r"^Plan (hook-missing|serviceaccount-missing): condition (ValidatingVDDK only there|Ready only here)$", CUT_OFF),
         (r"^Plan netmap-not-ready: condition (NetworkMapNotReady only there|Ready only here)$", CUT_OFF),
         (r"^Plan (hook-missing|netmap-not-ready): life \[\] there, \[\['Ready'\]\] here$", CUT_OFF),
         (r"^Plan two-pod-nics: ", TWO_ON_POD),
-        (r"^Job vddk-validator-(netmap-not-ready|v2vimage-invalid): only here$", JOB),
+        (r"^Job vddk-validator-netmap-not-ready: only here$", JOB),
     ),
     "plan-not-ready-more": (
         (r"^Plan missing-vm-and-good-vm: condition .* only here$", UNKNOWN_VM),
         (r"^Job vddk-validator-missing-vm-and-good-vm: only here$", UNKNOWN_VM),
         (r"^Plan two-pod-nics-by-name: ", TWO_ON_POD),
     ),
-    "per-vm-options": (
-        (r"^ConfigMap pervm-vddk-conf-: only there$", LIBRARY_CONFIG),
-        (r"^(PersistentVolumeClaim|Conversion|Pod|VirtualMachine) .*vm-122.*pervm-crm-db-disk-0.*app-23-d0", TEMPLATES),
-    ),
+    "per-vm-options": ((r"^(PersistentVolumeClaim|Conversion|Pod|VirtualMachine) .*vm-122.*pervm-crm-db-disk-0.*app-23-d0", TEMPLATES),),
 }
 
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from ansible_collections.vmshift.mtv.controlplane.inventory.items import ProviderInventory
-from ansible_collections.vmshift.mtv.controlplane.migration import children, itineraries
+from ansible_collections.vmshift.mtv.controlplane.migration import children, itineraries, labels, volumes
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError, VmRun
 from ansible_collections.vmshift.mtv.controlplane.migration.settings import Settings
 from ansible_collections.vmshift.mtv.controlplane.migration.sources import vsphere_sessions
@@ -21,6 +21,8 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.sessio
 UUID = "6a56b5b6-5f9d-5e5f-8b65-c3c7b7dd9d01"
 URL = "https://vcenter.example/sdk"
 FINGERPRINT = "62:88:2F"
+BUFFERS = "VixDiskLib.nfcAio.Session.BufSizeIn64KB=16\nVixDiskLib.nfcAio.Session.BufCount=4"
+PLAN = {"metadata": {"uid": "plan", "namespace": "mig", "name": "p"}}
 
 
 class Inventory(ProviderInventory):
@@ -269,6 +271,41 @@ def test_what_fills_the_volumes():
     assert settings["vddk"]["initImageURL"] == "reg/vddk:7"
 
 
+@pytest.mark.parametrize(
+    ("settings", "spec", "data"),
+    [
+        ({}, {}, {}),
+        ({"vddkConfig": "a=1"}, {}, {}),  # without the optimization it counts for nothing
+        ({"useVddkAioOptimization": "true"}, {}, {"vddk-config-file": BUFFERS}),
+        ({"useVddkAioOptimization": "true", "vddkConfig": "a=1"}, {}, {"vddk-config-file": "a=1"}),
+        ({}, {"convertorNodeSelector": {"disk": "fast"}}, {"vddk-node-selector": '{"disk":"fast"}'}),
+    ],
+)
+def test_settings_of_the_disk_library(settings, spec, data):
+    situation = Situation(spec=spec, own=provider(**settings))
+    assert situation.source.library_settings(situation.run.plan) == data
+
+
+def test_a_conversion_mounts_the_settings_of_the_disk_library():
+    config = {"kind": "ConfigMap", "metadata": {"namespace": "tgt", "name": "p-vddk-conf-x", "labels": labels.of_library(PLAN, "run")}}
+    situation = Situation(own=provider(useVddkAioOptimization="true"), objects=(secret(**USER), config))
+    found = situation.source.conversion(situation.work)
+    assert found.volumes == [{"name": "vddk-conf", "configMap": {"name": "p-vddk-conf-x"}}]
+    assert found.mounts == [{"name": "vddk-conf", "mountPath": "/mnt/vddk-conf"}]
+    assert Situation().source.conversion(Situation().work).volumes == []
+
+
+def test_volumes_that_are_imported_name_the_settings_of_the_disk_library(monkeypatch):
+    made = []
+    monkeypatch.setattr(children, "create", lambda _target, new: made.append(new))
+    for spec in ({}, {"skipGuestConversion": True}):
+        situation = Situation(spec=spec)
+        situation.run.destination = {"spec": {"type": "openshift", "url": ""}}
+        volumes.ensure_data_volumes(situation.work, "creds", "p-vddk-conf-x")
+    key = "cdi.kubevirt.io/storage.pod.vddk.extraargs"
+    assert [new["metadata"]["annotations"].get(key) for new in made] == [None, "p-vddk-conf-x"]
+
+
 def test_volumes_that_are_imported_name_their_vm():
     assert "vmUUID" not in Situation().source.disks(Situation().work)[0].labels
     raw = Situation(spec={"skipGuestConversion": True})
@@ -309,7 +346,7 @@ def filled(name="a", file=FILE, phase="Bound", size="2Gi"):
 
 def given(*claims):
     situation = Situation(spec={"type": "conversion"}, objects=(secret(**USER), *claims))
-    situation.run.storage_map = None
+    situation.run.storage_map = {}
     return situation
 
 
