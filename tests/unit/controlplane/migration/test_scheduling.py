@@ -114,9 +114,9 @@ def test_a_waiting_vm_says_so_until_it_begins():
 
 def test_a_vm_that_waits_on_keeps_its_conditions_as_they_are():
     vms = [dict(WAITING), dict(WAITING)]
-    scheduling.mark(vms, [], 1)
+    scheduling.mark(vms, [], 1, {})
     before = [vm["conditions"] for vm in vms]
-    scheduling.mark(vms, [], 1)
+    scheduling.mark(vms, [], 1, {})
     assert all(vm["conditions"] is conditions for vm, conditions in zip(vms, before, strict=True))
     scheduling.mark(vms, [], 2)
     assert [vm["conditions"][0]["message"][-8:] for vm in vms] == ["(max 2)."] * 2
@@ -125,6 +125,6 @@ def test_a_vm_that_waits_on_keeps_its_conditions_as_they_are():
 def test_only_the_very_vms_that_begin_wait_no_more():
     """Two that look alike are two."""
     vms = [dict(WAITING), dict(WAITING)]
-    scheduling.mark(vms, [vms[0]], 1)
+    scheduling.mark(vms, [vms[0]], 1, {})
     assert "conditions" not in vms[0]
     assert "conditions" in vms[1]
