@@ -118,7 +118,7 @@ def test_a_vm_that_waits_on_keeps_its_conditions_as_they_are():
     before = [vm["conditions"] for vm in vms]
     scheduling.mark(vms, [], 1, {})
     assert all(vm["conditions"] is conditions for vm, conditions in zip(vms, before, strict=True))
-    scheduling.mark(vms, [], 2)
+    scheduling.mark(vms, [], 2, {})
     assert [vm["conditions"][0]["message"][-8:] for vm in vms] == ["(max 2)."] * 2
 
 
