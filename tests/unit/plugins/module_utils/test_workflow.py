@@ -176,7 +176,7 @@ def test_a_time_that_is_over_may_be_that_of_a_migration_that_is_there():
 def test_a_conversion_of_disks_that_others_have_copied_needs_no_storage_map():
     found = decided(request(plan={"type": "conversion"}, storage_map=None))
     why = "conversion without a copy: plan.type is conversion; somebody else has copied the disks; virt-v2v converts the guests in them"
-    assert found == {"way": "cold", "why": why, "refusal": ""}
+    assert found == {"way": "cold", "role": "cold_migration", "why": why, "refusal": ""}
     there = decided(request(storage_map=None), plan={"spec": {"type": "conversion"}})
     assert "the plan shop is there and is of type conversion" in there["why"]
 
