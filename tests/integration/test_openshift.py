@@ -29,7 +29,11 @@ CLOUD_INIT = {"name": "setup", "cloudInitNoCloud": {"secretRef": {"name": "web-s
 LARGE = 256 * MIB
 
 MACHINES = (
-    Machine("web", (Disk("web-root", guest=True), Disk("web-data", mode="Block")), template={"volumes": [CLOUD_INIT]}),
+    Machine(
+        "web",
+        (Disk("web-root", guest=True), Disk("web-data", mode="Block")),
+        template={"volumes": [CLOUD_INIT], "terminationGracePeriodSeconds": 3},
+    ),
     Machine("large", (Disk("large-data", LARGE),), strategy="RerunOnFailure", mac="02:00:00:00:20:02"),
     Machine("small", (Disk("small-data"),), strategy="Always", mac="02:00:00:00:20:03"),
     Machine("typed", (Disk("typed-data"),), mac="02:00:00:00:20:04", spec={"instancetype": {"name": "tiny"}}),
@@ -161,6 +165,25 @@ def test_a_vm_arrives_as_it_was_and_boots(here: Plans, source: Source) -> None:
     here.apply("VirtualMachine", "web", TARGET, spec={"runStrategy": "Halted"})
 
 
+def test_it_moves_on_from_here_to_another_cluster(here: Plans, there: Plans) -> None:
+    """The cluster with MTV is the source now."""
+    pair = {"source": HOST, "destination": {"name": "there", "namespace": PLANS}}
+    network = {"source": {"type": "pod"}, "destination": {"type": "ignored"}}
+    storage = {"source": {"name": "vmshift-local"}, "destination": {"storageClass": "vmshift-immediate"}}
+    here.apply("NetworkMap", "net-onward", spec={"provider": pair, "map": [network]})
+    here.apply("StorageMap", "sto-onward", spec={"provider": pair, "map": [storage]})
+    maps = {"network": {"name": "net-onward", "namespace": PLANS}, "storage": {"name": "sto-onward", "namespace": PLANS}}
+    vms = [{"name": "web", "namespace": TARGET}]
+    plan(here, "onward", "web", provider=pair, map=maps, vms=vms, targetNamespace="onward", pvcNameTemplate="{{.VmName}}-{{.DiskIndex}}")
+    here.run("onward")
+    here.succeeded("onward")
+    guest = there.get("VirtualMachine", "web", "onward")["spec"]["template"]["spec"]
+    assert (guest["networks"], [v["persistentVolumeClaim"]["claimName"] for v in guest["volumes"][:2]]) == ([], ["web-0", "web-1"])
+    claims = [there.get("PersistentVolumeClaim", name, "onward") for name in ("web-0", "web-1")]
+    assert [openshift.sha256(there.state.volume(claim["spec"]["volumeName"])) for claim in claims] == disks(here, "web")
+    here.until(lambda: not here.list("VirtualMachineExport") and not here.list("Service"))
+
+
 def test_an_instance_type_of_the_source_is_what_the_vm_has(here: Plans, source: Source) -> None:
     plan(here, "typed", "typed")
     here.run("typed")
@@ -230,6 +253,15 @@ def test_a_quota_holds_it_up_and_canceled_it_leaves_nothing(here: Plans, there: 
     assert not source.get("VirtualMachine", "small", SOURCE)["metadata"].get("annotations")
     kinds = ("DataVolume", "Secret", "ConfigMap")
     assert [obj["metadata"]["name"] for kind in kinds for obj in there.list(kind)] == []
+
+
+def test_a_plan_that_is_deleted_leaves_no_export(here: Plans, source: Source) -> None:
+    plan(here, "gone", "small", to="there")
+    here.run("gone")
+    here.until(lambda: "ErrExceededQuota" in json.dumps(here.vm("gone")["pipeline"]))
+    assert source.exports()
+    here.delete("Plan", "gone", PLANS)
+    source.until(lambda: not source.left())
 
 
 def test_an_export_that_has_expired_ends_it_and_another_attempt_makes_another_one(here: Plans, there: Plans, source: Source) -> None:
