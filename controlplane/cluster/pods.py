@@ -116,9 +116,11 @@ class PodReconciler(Reconciler):
         return [pod.place for pod in self._api.referring(self.kind, "claim", meta["name"], meta["namespace"])]
 
     async def reconcile(self, namespace: str, name: str) -> float | None:
-        self._clear_leftovers()
         pod = self._api.find(self.kind, namespace, name) if name else None
-        if pod is None or pod.get("status", {}).get("phase") in podstatus.ENDED:
+        if pod is None:
+            self._clear_leftovers()
+            return None
+        if pod.get("status", {}).get("phase") in podstatus.ENDED:
             return None
         folder = self._folder(pod)
         found = processes.look(folder)
@@ -136,6 +138,7 @@ class PodReconciler(Reconciler):
         elif isinstance(found, Lost):
             self._write(pod, podstatus.failed(pod, "Lost", LOST))
         else:
+            self._clear_leftovers()  # perhaps of an earlier pod of this name, whose end nobody has looked at
             return await self._start(pod)
         return None
 

@@ -214,11 +214,9 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Clus
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import ANNOTATION_JOB_TEMPLATE
 from ansible_collections.vmshift.mtv.plugins.module_utils.hook_playbook import decoded, encoded
 from ansible_collections.vmshift.mtv.plugins.module_utils.image_reference import is_image_reference
-from ansible_collections.vmshift.mtv.plugins.module_utils.naming import is_dns1123_subdomain
 from ansible_collections.vmshift.mtv.plugins.module_utils.options import OBJECT, WAIT
 from ansible_collections.vmshift.mtv.plugins.module_utils.readiness import wait_ready
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import Result, ensure_absent, ensure_present, get
-from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import refuse_newer
 
 KIND = "Hook"
 ARGUMENT_SPEC = {
@@ -269,12 +267,16 @@ def spec_of(params: dict[str, Any]) -> dict[str, Any]:
 
 def check(params: dict[str, Any]) -> None:
     """What is wrong with single options. Raises TalkError."""
+    # Here and below modules are imported where they are needed, because every hook would pay for the import otherwise.
     if params["deadline"] is not None and params["deadline"] < 0:
         raise TalkError(f"deadline: {params['deadline']} is no number of seconds; give 0 for no limit.")
     if params["image"] and not is_image_reference(params["image"]):
         raise TalkError(f"image: {params['image']!r} is no image; give one such as quay.io/konveyor/hook-runner:latest.")
-    if params["service_account"] and not is_dns1123_subdomain(params["service_account"]):
-        raise TalkError(f"service_account: {params['service_account']!r} cannot be the name of a ServiceAccount.")
+    if params["service_account"]:
+        from ansible_collections.vmshift.mtv.plugins.module_utils.naming import is_dns1123_subdomain
+
+        if not is_dns1123_subdomain(params["service_account"]):
+            raise TalkError(f"service_account: {params['service_account']!r} cannot be the name of a ServiceAccount.")
 
 
 def _job_template(aap: dict[str, Any]) -> dict[str, Any]:
@@ -313,8 +315,11 @@ def present(module: AnsibleModule, cluster: Cluster) -> dict[str, Any]:
     params = module.params
     spec = spec_of(params)
     current = get(cluster, KIND, params["namespace"], params["name"])
-    refuse_newer(cluster, KIND, spec, current)
     aap = params["aap"] or {}
+    if aap:  # all else has been there since the oldest MTV
+        from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import refuse_newer
+
+        refuse_newer(cluster, KIND, spec, current)
     if aap.get("job_template"):
         spec["aap"]["jobTemplateId"] = look_up(cluster, params["namespace"], aap)
     before = (current or {}).get("spec") or {}
@@ -339,7 +344,6 @@ def absent(module: AnsibleModule, cluster: Cluster) -> dict[str, Any]:
     result = ensure_absent(cluster, KIND, params["namespace"], params["name"], check_mode=module.check_mode)
     outcome = {"changed": result.changed, "diff": readable(result), "hook": None}
     if params["wait"] and not module.check_mode and result.method:
-        # Here, because every hook that is there would pay for its import.
         from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import target_of, wait_gone
 
         target = target_of({"kind": KIND, "metadata": {"namespace": params["namespace"], "name": params["name"]}})

@@ -4,6 +4,8 @@ import base64
 
 import pytest
 
+from ansible_collections.vmshift.mtv.plugins.module_utils.releases import since
+
 PLAYBOOK = "- hosts: localhost\n  tasks:\n    - debug: {msg: hi}\n"
 IMAGE = "quay.io/konveyor/hook-runner"
 AAP = {"job_template_id": 42, "url": "https://aap.example.com", "token_secret": "aap-token"}
@@ -138,3 +140,8 @@ def test_a_blocking_condition_fails_the_task(plane, run, conditions_of_status):
     result = run("hook", name="h", namespace="mig", image="a/b")
     assert result["msg"] == "Hook mig/h did not become ready: InvalidImage=True: No image."
     assert result["changed"]
+
+
+def test_only_job_templates_are_newer_than_the_oldest_mtv():
+    """Which is why the module asks what the cluster knows only for them."""
+    assert set(since("Hook")) == {"aap"}
