@@ -44,6 +44,13 @@ def mounts_of(context: Context, pod: Object, container: Object, folder: Path) ->
     return mounts
 
 
+def remove_secrets(pod: Object, folder: Path) -> None:
+    """Remove what `mounts_of` has written of Secrets: they are no business of a pod that has ended."""
+    for volume in pod["spec"].get("volumes") or ():
+        if "secret" in volume:
+            shutil.rmtree(folder / "volumes" / volume["name"], ignore_errors=True)
+
+
 def _source(context: Context, pod: Object, volume: Object, folder: Path) -> tuple[Kind, Path, bool]:
     """(kind, place on this machine, read only)"""
     namespace = pod["metadata"]["namespace"]

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.cluster import images, podstatus, processes, service_accounts
 from ansible_collections.vmshift.mtv.controlplane.cluster.environment import Unconfigured, environment_of
-from ansible_collections.vmshift.mtv.controlplane.cluster.mounts import claims_of, mounts_of
+from ansible_collections.vmshift.mtv.controlplane.cluster.mounts import claims_of, mounts_of, remove_secrets
 from ansible_collections.vmshift.mtv.controlplane.cluster.processes import Ended, Lost, Running
 from ansible_collections.vmshift.mtv.controlplane.cluster.storage import SELECTED_NODE, waits_for_consumer
 from ansible_collections.vmshift.mtv.controlplane.cluster.supervisor import LOG_FILE
@@ -133,6 +133,9 @@ class PodReconciler(Reconciler):
             await processes.stop(folder, 0)
         if isinstance(found, (Ended, Lost)) and _restarts(pod, found):
             return self._back_off(pod, found)
+        if isinstance(found, (Ended, Lost)):  # before it is told: whoever sees the end finds no secret any more
+            remove_secrets(pod, folder)
+            service_accounts.take_back(folder)
         if isinstance(found, Ended):
             self._end(pod, found)
         elif isinstance(found, Lost):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -41,6 +42,11 @@ def furnish(context: Context, pod: Object, folder: Path) -> dict[str, str]:
         with open(descriptor, "w") as opened:
             opened.write(text)
     return {"KUBERNETES_SERVICE_HOST": server.hostname, "KUBERNETES_SERVICE_PORT": str(server.port)}
+
+
+def take_back(folder: Path) -> None:
+    """Remove the token that `furnish` has written."""
+    shutil.rmtree(folder / ACCOUNT_FOLDER, ignore_errors=True)
 
 
 def _default(api: Api, namespace: str, name: str) -> Object:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import quick_guests
-from lives import Lives, copies
+from lives import Lives, copies, into
 from module_runs import run_module
 
 from ansible_collections.vmshift.mtv.controlplane import lifetime
@@ -84,11 +84,6 @@ def begin(base: tuple[State, list[str]], environment: dict[str, str]) -> Iterato
         lives.end()
 
 
-def into(phase: str) -> dict[str, str]:
-    """The write that begins a phase. The first one is over in the pass that finds the Migration and is never stored."""
-    return {"made": "Migration"} if phase == "Started" else {"phase": phase}
-
-
 def every(work: Callable[[State], Any], base: State, folder: Path, count: int) -> list[Any]:
     """`work` on so many copies, two at a time."""
     folder.mkdir(exist_ok=True)
@@ -102,7 +97,7 @@ def finish(lives: Lives) -> None:
     outcome, reasons = lives.outcome()
     assert outcome == "Succeeded", (outcome, reasons, lives.deaths)
     lives.assert_whole()
-    assert len(lives.stored().of("VirtualMachine")) == 1
+    assert len(lives.machines()) == 1
     lives.assert_nothing_left()
     assert "Traceback" not in lives.log()
 
@@ -112,16 +107,7 @@ def test_killed_in_each_phase(base: Any, begin: Any, tmp_path: Path) -> None:
 
     def work(copy: State) -> list[str]:
         lives = begin(copy, f"phases {copy.root.name}")
-        while (phase := lives.next_of(PHASES)) is not None:
-            when = lives.dice.choice(("before", "after", "later"))
-            delay = {"delay": lives.dice.uniform(0.001, LATEST.get(phase, 0.03))} if when == "later" else {}
-            fate = {**into(phase), "when": "before" if when == "before" else "after", **delay}
-            if not lives.live(fate):
-                break
-            lives.assert_whole()
-            if when == "before":  # once is enough: the next life is to get on
-                lives.live({**fate, "when": "after"})
-                lives.assert_whole()
+        lives.die_in_each(PHASES, LATEST)
         finish(lives)
         pods = [pod for pod in lives.stored().of("Pod") if pod["metadata"]["labels"].get("forklift.app") == "virt-v2v"]
         assert len(pods) == 1, "a conversion that outlived the control plane was started again"

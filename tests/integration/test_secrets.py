@@ -14,9 +14,14 @@ from typing import Any
 import pytest
 import quick_guests
 import yaml
+from automation_platform import AutomationPlatform
 
 from ansible_collections.vmshift.mtv.controlplane import lifetime
 from ansible_collections.vmshift.mtv.controlplane.state import State
+from ansible_collections.vmshift.mtv.lab.commands import LabError
+from ansible_collections.vmshift.mtv.lab.vsphere.binary import vcenter_program
+from ansible_collections.vmshift.mtv.lab.vsphere.machines import Disk, Machine, Nic
+from ansible_collections.vmshift.mtv.lab.vsphere.server import VSphere
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import connect
 
 pytestmark = pytest.mark.skipif("KUBECONFIG" in os.environ, reason="the files of the embedded control plane are searched")
@@ -132,7 +137,43 @@ def variables(state: State, canaries: Canaries, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def heard(play: Callable[..., Any], state: State, variables: Path, canaries: Canaries, folder: Path) -> Iterator[dict[str, bytes]]:
+def migrated(play: Callable[..., Any], state: State, canaries: Canaries, folder: Path) -> bytes | None:
+    """What was said by a play that migrates from a vCenter, with keys of disks, a hook with a token, a host, and a password that changes.
+
+    None where there can be no vCenter.
+    """
+    try:
+        vcenter_program()
+    except (LabError, ImportError):
+        return None
+    machine = Machine("secret-vm", on=False, disks=(Disk(size=1 << 20),), nics=(Nic(),))
+    lab = VSphere.start(folder / "vcenter", [machine], while_process=os.getpid())
+    canaries.values["vcenter"] = lab.password
+    secrets = folder / "live.json"
+    secrets.touch(0o600)
+    try:
+        with AutomationPlatform(lab.folder, canaries("live-aap")) as platform:
+            given = {
+                "vcenter": {"url": lab.url, "user": lab.user, "password": lab.password, "ca": lab.ca},
+                "live": {"live-luks": canaries("live-luks"), "live-aap": canaries("live-aap")},
+                "host_password": canaries("host"),
+                "wrong_source_password": canaries("wrong-source"),
+                "rotated_password": canaries("rotated"),
+                "aap_url": platform.url,
+            }
+            secrets.write_text(json.dumps(given))
+            options = ("-e", f"@{secrets}", "-e", f"ansible_remote_tmp={folder / 'tmp'}")
+            said = play(str(HERE / "secrets_migration.yml"), {"kubeconfig": str(state.kubeconfig)}, *LOUD, *options).output
+            assert len(platform.launched) == 1
+    finally:
+        lab.stop()
+    return said.encode()
+
+
+@pytest.fixture(scope="module")
+def heard(
+    play: Callable[..., Any], state: State, variables: Path, canaries: Canaries, folder: Path, request: Any
+) -> Iterator[dict[str, bytes]]:
     """What was said by plays, loud, in check mode and with failures, and what processes were called with."""
     said: dict[str, bytes] = {}
     with pytest.MonkeyPatch.context() as patch, Listener() as listener:
@@ -143,6 +184,7 @@ def heard(play: Callable[..., Any], state: State, variables: Path, canaries: Can
         said["check"] = play(str(HERE / "secrets.yml"), kubeconfig, *LOUD, "--check", *given).output.encode()
         said["loud"] = play(str(HERE / "secrets.yml"), kubeconfig, *LOUD, *given).output.encode()
         said["again"] = play(str(HERE / "secrets.yml"), kubeconfig, *LOUD, *given).output.encode()
+        said["migration"] = request.getfixturevalue("migrated")
         for name, change, fails in (("request", {}, False), ("bad request", {"vms": [{"name": "absent"}]}, True)):
             request = folder / "request.json"
             request.write_text(json.dumps({"migration_request": {**migration_request(folder, canaries), **change}}))
@@ -166,8 +208,10 @@ def migration_request(folder: Path, canaries: Canaries) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("where", ["check", "loud", "again", "request", "bad request", "arguments"])
+@pytest.mark.parametrize("where", ["check", "loud", "again", "migration", "request", "bad request", "arguments"])
 def test_no_secret_is_said(where: str, heard: dict[str, bytes], canaries: Canaries) -> None:
+    if heard[where] is None:
+        pytest.skip("there can be no vCenter here")
     assert canaries.found_in(heard[where]) == []
 
 
@@ -177,6 +221,9 @@ def test_the_canaries_would_be_heard(heard: dict[str, bytes], canaries: Canaries
     found = set(canaries.found_in(store))
     assert found >= {"new-password", "new-ovirt-password", "new-keystone", "new-cluster", "unreachable", "luks", "aap"}
     assert b"<hidden, changed>" in heard["loud"]
+    if heard["migration"]:
+        assert found >= {"live-luks", "live-aap", "host", "rotated"}
+        assert b"--key\0/dev/sda1:file:" in heard["arguments"], "virt-v2v was given the keys, by file"
 
 
 def test_no_file_but_the_store_holds_a_secret(heard: dict[str, bytes], canaries: Canaries, state: State) -> None:
@@ -204,9 +251,8 @@ def test_nothing_is_left_in_temporary_folders(heard: dict[str, bytes], canaries:
 def test_no_object_but_a_secret_tells_it(heard: dict[str, bytes], canaries: Canaries, state: State) -> None:
     cluster = connect({"kubeconfig": str(state.kubeconfig)})
     paths = ["/api/v1/events", "/api/v1/pods", "/api/v1/configmaps", "/apis/batch/v1/jobs"]
-    paths += [
-        f"/apis/forklift.konveyor.io/v1beta1/{kind}" for kind in ("providers", "plans", "migrations", "hooks", "hosts", "conversions")
-    ]
+    kinds = ("providers", "plans", "migrations", "hooks", "hosts", "conversions", "networkmaps", "storagemaps")
+    paths += [f"/apis/forklift.konveyor.io/v1beta1/{kind}" for kind in kinds]
     for path in paths:
         assert canaries.found_in(json.dumps(cluster.request("GET", path)).encode()) == [], path
 

@@ -147,8 +147,10 @@ def assert_it_waits_for_a_cutover(plans: Plans, plan: str) -> None:
 def test_cutover_of_one_vm(plans: Plans, lab: VSphere) -> None:
     """The cutover of a VM of its own goes before that of the plan."""
     raw(plans, "single", "app-1")
-    id = lab.vm("app-1")["id"]
-    plans.run("single", cutover="2099-01-01T00:00:00Z", vmCutover=[{"id": id, "cutover": "2020-01-01T00:00:00Z"}])
+    given = {"kubeconfig": str(plans.state.kubeconfig), "namespace": PLANS, "plan": "single", "progress": False}
+    own = [{"vm": "app-1", "cutover": "2020-01-01T00:00:00Z"}]
+    ended = run_module("migration", {**given, "cutover": "2099-01-01T00:00:00Z", "vm_cutover": own, "allow_past_cutover": True})
+    assert ended.get("outcome") == "Succeeded", ended
     plans.succeeded("single")
     assert len(rounds(plans, "single")) == 2
     assert [lab.sha256("app-1", disk) for disk in (0, 1)] == plans.sums("single")

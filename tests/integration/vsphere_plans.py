@@ -32,8 +32,8 @@ class Plans:
         meta = {"name": name, **({"namespace": namespace} if namespace else {})}
         return ensure_present(self.cluster, {"kind": kind, "metadata": meta, **fields}).object or {}
 
-    def furnish(self, destination: Object | None = None) -> None:
-        """The provider, maps of all that the lab has, a namespace for plans."""
+    def furnish(self, destination: Object | None = None, suffix: str = "") -> None:
+        """The provider, maps of all that the lab has (`suffix` ends their names), a namespace for plans."""
         self.apply("Namespace", PLANS, "")
         self.apply("Secret", "vc", stringData={"user": self.lab.user, "password": self.lab.password, "ca.crt": self.lab.ca})
         secret, settings = {"name": "vc", "namespace": PLANS}, {"vddkInitImage": "registry.example/vddk:8"}
@@ -42,15 +42,15 @@ class Plans:
         pair = {"source": secret, "destination": destination or HOST}
         networks = [{"source": {"name": name}, "destination": {"type": "ignored"}} for name in ("VM Network", "DC0_DVPG0", "DC0_DVPG1")]
         storage = [{"source": {"name": name}, "destination": {"storageClass": "vmshift-local"}} for name in ("LocalDS_0", "LocalDS_1")]
-        self.apply("NetworkMap", "net", spec={"provider": pair, "map": networks})
-        self.apply("StorageMap", "sto", spec={"provider": pair, "map": storage})
+        self.apply("NetworkMap", f"net{suffix}", spec={"provider": pair, "map": networks})
+        self.apply("StorageMap", f"sto{suffix}", spec={"provider": pair, "map": storage})
         self.pair = pair
+        self.maps = {"network": {"name": f"net{suffix}", "namespace": PLANS}, "storage": {"name": f"sto{suffix}", "namespace": PLANS}}
 
     def plan(self, name: str, *vms: str, **spec: Any) -> None:
         """A plan that is Ready."""
-        maps = {"network": {"name": "net", "namespace": PLANS}, "storage": {"name": "sto", "namespace": PLANS}}
         wanted = [{"name": vm} for vm in vms]
-        body = {"provider": self.pair, "map": maps, "targetNamespace": TARGET, "vms": wanted, "targetPowerState": "off", **spec}
+        body = {"provider": self.pair, "map": self.maps, "targetNamespace": TARGET, "vms": wanted, "targetPowerState": "off", **spec}
         self.apply("Plan", name, spec=body)
         self.until(lambda: self.is_true("Plan", name, "Ready"))
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,10 @@ class Stored:
 
 @dataclass
 class Lives:
-    """`checksums` of the VM's disks; `plan` and `namespace` name the plan to be run."""
+    """`checksums` of the VM's disks of `sizes` bytes; `plan` and `namespace` name the plan to be run, `spec` is more of its Migration.
+
+    there: the control plane that VMs go to, when it is another one; it is not killed. target: their namespace.
+    """
 
     state: State
     checksums: list[str]
@@ -57,12 +60,39 @@ class Lives:
     environment: dict[str, str]
     deaths: list[dict[str, Any]] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
+    spec: dict[str, Any] = field(default_factory=dict)
+    sizes: Sequence[int] = quick_guests.SIZES
+    there: State | None = None
+    target: str = ""
 
     @property
     def ledger(self) -> Path:
         return self.state.root.with_name(f"{self.state.root.name}-ledger")
 
-    def live(self, fate: dict[str, Any], seconds: float = 60) -> bool:
+    def die_in_each(self, phases: Sequence[str], latest: Mapping[str, float]) -> None:
+        """Death after death, in the phase that comes next each time, until the run is over or has left the last one of `phases`.
+
+        latest: so many seconds into a phase at most. Whoever dies late may have got further.
+        """
+        while (phase := self.next_of(phases)) is not None:
+            if not self.die_in(phase, latest.get(phase, 0.03)):
+                break
+
+    def die_in(self, phase: str, latest: float = 0.03) -> bool:
+        """Before the write that begins the phase (and then after it), after it, or in the midst of what is done in it."""
+        when = self.dice.choice(("before", "after", "later"))
+        fate = {**into(phase), "when": "after"}
+        if when == "later":
+            fate["delay"] = self.dice.uniform(0.001, latest)
+        if not self.live({**fate, "when": "before"} if when == "before" else fate):
+            return False
+        self.assert_whole()
+        if when == "before":  # once is enough: the next life is to get on
+            self.live(fate)
+            self.assert_whole()
+        return True
+
+    def live(self, fate: dict[str, Any], seconds: float = 120) -> bool:
         """Start the control plane with this fate and have the plan run; True when it died, False when the run was over before."""
         self._begin(fate)
         assert self.process is not None
@@ -92,10 +122,14 @@ class Lives:
         history = (plan.get("status") or {}).get("migration", {}).get("history") or []
         if len(history) < self.number:
             meta = {"name": f"{self.plan}-{self.number}", "namespace": self.namespace}
-            spec = {"plan": {"name": self.plan, "namespace": self.namespace}}
+            spec = {"plan": {"name": self.plan, "namespace": self.namespace}, **self.spec}
             body = {"apiVersion": "forklift.konveyor.io/v1beta1", "kind": "Migration", "metadata": meta, "spec": spec}
             self._ask("POST", f"{FORKLIFT}/{self.namespace}/migrations", body)  # refused (an OSError) when it is there already
             return False
+        if self._timeless:
+            path = f"{FORKLIFT}/{self.namespace}/migrations/{self.plan}-{self.number}"
+            self._ask("PUT", path, {**(found := self._ask("GET", path)), "spec": {**found["spec"], **self.spec}})
+            self._timeless = False
         return any(c["type"] in ("Succeeded", "Failed", "Canceled") and c["status"] == "True" for c in history[-1]["conditions"])
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
@@ -111,6 +145,13 @@ class Lives:
 
     #: The run that is wanted: the first, or after a failure the next.
     number: int = 1
+
+    def cut_over(self, time: str) -> None:
+        """Give the Migration its time as soon as a control plane lives. One that is over: at once."""
+        self.spec["cutover"] = time
+        self._timeless = True
+
+    _timeless: bool = False
 
     def end(self) -> None:
         """Let a control plane that lives go in peace."""
@@ -173,7 +214,8 @@ class Lives:
         vms = (plans[0].get("status") or {}).get("migration", {}).get("vms") or ()
         if not vms:
             return phases[1] if self.stored().of("Migration") else phases[0]
-        return next(iter(phases[phases.index(vms[0]["phase"]) + 1 :]), None)
+        now = vms[0]["phase"]
+        return next(iter(phases[phases.index(now) + 1 :]), None) if now in phases else None
 
     # What must hold
 
@@ -182,13 +224,20 @@ class Lives:
 
     def assert_whole(self) -> None:
         """No VirtualMachine stands on disks that are not complete."""
-        found = self.stored()
+        where = self.there or self.state
+        found = Stored(where)
         claims = {claim["metadata"]["name"]: claim for claim in found.of("PersistentVolumeClaim")}
-        for machine in found.of("VirtualMachine"):
+        for machine in self.machines(found):
             volumes = machine["spec"]["template"]["spec"]["volumes"]
             names = [volume["persistentVolumeClaim"]["claimName"] for volume in volumes if "persistentVolumeClaim" in volume]
-            sums = [checksum(self.state.volume(claims[name]["spec"]["volumeName"]), size) for name, size in zip(names, SIZES, strict=True)]
+            files = [where.volume(claims[name]["spec"]["volumeName"]) for name in names]
+            sums = [checksum(file, size) for file, size in zip(files, self.sizes, strict=True)]
             assert sums == self.checksums, f"a VirtualMachine on a partial disk after {self.deaths}"
+
+    def machines(self, found: Stored | None = None) -> list[dict[str, Any]]:
+        """The VirtualMachines that the plan has made."""
+        made = (found or Stored(self.there or self.state)).of("VirtualMachine")
+        return [machine for machine in made if self.target in ("", machine["metadata"]["namespace"])]
 
     def outcome(self) -> tuple[str, list[str]]:
         """How the last run ended, and the reasons of its VM."""
@@ -208,7 +257,9 @@ class Lives:
         return (self.state.run / "controlplane.log").read_text()[-4000:]
 
 
-SIZES = quick_guests.SIZES
+def into(phase: str) -> dict[str, str]:
+    """The write that begins a phase. The first one is over in the pass that finds the Migration and is never stored."""
+    return {"made": "Migration"} if phase == "Started" else {"phase": phase}
 
 
 def checksum(path: Path, size: int) -> str:

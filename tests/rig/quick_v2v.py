@@ -1,7 +1,8 @@
 """A virt-v2v for tests: takes its time where the real one does, leaves the guest as it is, and copies every byte of its disks.
 
-It speaks the same: the options of `-i ova -o local -of raw`, --machine-readable, output files that are there already and are cut to the
-size of the disk. VMSHIFT_QUICK_V2V_SECONDS is how long a conversion takes beside the copying; tests that stop it midway give it some.
+It speaks the same: the options of `-i ova -o local -of raw` and `-i libvirtxml`, --machine-readable, output files that are there already
+and are cut to the size of the disk. With --in-place it is virt-v2v-in-place, which has nothing to copy. VMSHIFT_QUICK_V2V_SECONDS is how
+long a conversion takes beside the copying; tests that stop it midway give it some.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import sys
 import tarfile
 import tempfile
 import time
+from xml.etree import ElementTree
 
 CHUNK = 1 << 20
 
@@ -21,8 +23,9 @@ def main():
     parser = argparse.ArgumentParser()
     for option in ("--machine-readable", "-i", "-o", "-os", "-of", "-on"):
         parser.add_argument(option, dest=option.strip("-").replace("-", "_"))
-    parser.add_argument("appliance")
-    asked = parser.parse_args()
+    parser.add_argument("--in-place", action="store_true")
+    parser.add_argument("source")
+    asked, _others = parser.parse_known_args()
     channel = os.fdopen(int(asked.machine_readable.partition("fd:")[2]), "w")
     pause = float(os.environ.get("VMSHIFT_QUICK_V2V_SECONDS", "0"))
 
@@ -31,8 +34,15 @@ def main():
         channel.write(json.dumps({"type": kind, "message": text}) + "\n")
         channel.flush()
 
-    say("message", f"Setting up the source: -i ova {asked.appliance}")
-    with tempfile.TemporaryDirectory() as work, tarfile.open(asked.appliance) as archive:
+    say("message", f"Setting up the source: -i {asked.i} {asked.source}")
+    if asked.i == "libvirtxml":
+        say("message", "Converting the guest to run on KVM")
+        time.sleep(pause / 2)
+        if not asked.in_place:
+            copy_all(overlays(asked.source), asked, pause, say)
+        say("message", "Finishing off")
+        return 0
+    with tempfile.TemporaryDirectory() as work, tarfile.open(asked.source) as archive:
         disks = sorted(name for name in archive.getnames() if name.endswith(".vmdk"))
         say("message", "Converting the guest to run on KVM")
         time.sleep(pause / 2)
@@ -55,10 +65,29 @@ def main():
                 say("error", f"-i ova: corrupt OVA: {said}")
                 return 1
             copy(raw, os.path.join(asked.os, f"{asked.on}-sd{chr(ord('a') + number)}"), pause / 2 / len(disks))
-    with open(os.path.join(asked.os, f"{asked.on}.xml"), "w") as domain:
-        domain.write("<domain><os/></domain>")
+    describe(asked)
     say("message", "Finishing off")
     return 0
+
+
+def describe(asked):
+    with open(os.path.join(asked.os, f"{asked.on}.xml"), "w") as domain:
+        domain.write("<domain><os/></domain>")
+
+
+def overlays(domain):
+    """The qcow2 files of the disks of a libvirt domain."""
+    return [source.get("file") for source in ElementTree.parse(domain).iterfind("devices/disk/source")]
+
+
+def copy_all(files, asked, pause, say):
+    for number, file in enumerate(files):
+        say("message", f"Copying disk {number + 1}/{len(files)}")
+        with tempfile.TemporaryDirectory() as work:
+            raw = os.path.join(work, "disk.raw")
+            subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", file, raw], check=True)
+            copy(raw, os.path.join(asked.os, f"{asked.on}-sd{chr(ord('a') + number)}"), pause / 2 / len(files))
+    describe(asked)
 
 
 def sha256(path):

@@ -203,6 +203,19 @@ async def test_secrets_are_in_no_argv_and_no_file_that_others_can_read(cluster: 
     assert "geheim-4711" not in json.dumps(cluster.get(pod)) + json.dumps(cluster.events(pod))
 
 
+@pytest.mark.parametrize(("code", "phase"), [(0, "Succeeded"), (3, "Failed")])
+async def test_nothing_of_a_secret_is_left_when_a_pod_has_ended(cluster: Any, code: int, phase: str) -> None:
+    _secret(cluster, password="geheim-4712")
+    cluster.run()
+    container = {"volumeMounts": [{"name": "creds", "mountPath": "/etc/secret"}]}
+    secret = [{"name": "creds", "secret": {"secretName": "creds"}}]
+    pod = cluster.pod(f"wc -c $VMSHIFT_POD_DIR/volumes/creds/password; exit {code}", container=container, volumes=secret)
+    await cluster.phase_is(pod, phase)
+    assert (cluster.folder(pod) / supervisor.LOG_FILE).read_text().startswith("11 "), "the pod had it"
+    assert [path for path in cluster.folder(pod).rglob("*") if path.is_file() and b"geheim-4712" in path.read_bytes()] == []
+    assert not (cluster.folder(pod) / "volumes/creds").exists()
+
+
 async def test_volumes_of_a_container(cluster: Any, tmp_path: Path) -> None:
     share = tmp_path / "exports"
     share.mkdir()
