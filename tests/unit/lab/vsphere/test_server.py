@@ -309,3 +309,44 @@ served.wait()
                 assert machine(host, session, "alone").runtime.powerState == "poweredOn"
         finally:
             host.stop()
+
+
+def test_a_vcenter_that_is_there_already_is_only_told_about(tmp_path: Path, vsphere: VSphere) -> None:
+    """As `--vcenter URL` does; it is not ended with the lab."""
+    lab = VSphere.real(tmp_path / "real", vsphere.url, vsphere.user, vsphere.password, vsphere.ca)
+    assert (lab.pid, lab.vms, lab.thumbprint) == (0, [], vsphere.thumbprint)
+    assert VSphere.attach(tmp_path / "real").url == vsphere.url
+    lab.stop()
+    with vsphere.session():
+        pass
+    with pytest.raises(SourceError) as caught:
+        VSphere.real(tmp_path / "other", vsphere.url, vsphere.user, "a wrong one", vsphere.ca)
+    assert caught.value.kind == AUTH
+    assert not (tmp_path / "other").exists()
+
+
+STOCK_VCSIM = """#!/bin/sh
+# Takes what govmomi's own vcsim takes, and hands it to ours, which wants its password elsewhere.
+password= argv=
+while [ $# -gt 0 ]; do
+  case $1 in
+  -password) password=$2; shift ;;
+  -username | -l) argv="$argv $1 $2"; shift ;;
+  *) argv="$argv $1" ;;
+  esac
+  shift
+done
+LAB_PASSWORD=$password exec "PROGRAM" $argv
+"""
+
+
+def test_another_vcsim_is_told_what_any_vcsim_understands(tmp_path: Path) -> None:
+    """As `--program PATH` does: no option of ours, and the password by vcsim's own."""
+    program = tmp_path / "vcsim"
+    program.write_text(STOCK_VCSIM.replace("PROGRAM", str(vcenter_program())))
+    program.chmod(0o755)
+    lab = VSphere.start(tmp_path / "lab", [Machine("one")], program=program)
+    try:
+        assert [vm["name"] for vm in lab.vms] == ["one"]
+    finally:
+        lab.stop()
