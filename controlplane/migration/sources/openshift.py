@@ -211,10 +211,10 @@ class OpenShiftSource(InventorySource):
     def release(self, vm: Object) -> None:
         """The export, with what KubeVirt made for it; of a VM that has moved, also the note how it ran."""
         with self._exports() as cluster:
-            identity = labels.identity(self._api)
+            ours = None if is_host(self._provider) else labels.identity(self._api)
             for export in cluster.list(EXPORT, None, {labels.VM_ID: vm["id"]}):
                 meta = export["metadata"]
-                if labels.origin(export) in (None, identity):
+                if labels.origin(export) == ours:  # that cluster may migrate the VM itself
                     cluster.delete(EXPORT, meta["namespace"], meta["name"], uid=meta["uid"])
             source_vm = self.find({"id": vm["id"]})
             if history.holds(vm, history.SUCCEEDED) and source_vm:

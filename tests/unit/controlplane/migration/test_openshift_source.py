@@ -33,6 +33,8 @@ class Cluster:
 
     def create(self, obj: Object) -> Object:
         obj["metadata"].setdefault("uid", f"uid-{obj['metadata']['name']}")
+        if obj["kind"] == "VirtualMachineExport":  # as on every cluster that is not this one
+            obj["metadata"].setdefault("annotations", {labels.ORIGIN: "uid-kube-system"})
         self.objects[obj["kind"], obj["metadata"].get("namespace"), obj["metadata"]["name"]] = obj
         return obj
 
@@ -158,6 +160,14 @@ def test_exports_of_others_are_left_alone(monkeypatch):
         bench.adapter.prepare(bench.work)
     bench.adapter.release(bench.vm)
     assert len(bench.source.list("VirtualMachineExport")) == 1
+
+
+def test_an_export_that_the_source_has_made_itself_stays(bench):
+    bench.adapter.prepare(bench.work)
+    [export] = bench.source.list("VirtualMachineExport")
+    export["metadata"]["annotations"] = {}
+    bench.adapter.release(bench.vm)
+    assert bench.source.list("VirtualMachineExport") == [export]
 
 
 def test_a_vm_without_anything_to_export_fails(bench):
