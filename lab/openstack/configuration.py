@@ -135,6 +135,7 @@ def cinder(setting: Setting) -> Sections:
             "scheduler_driver_init_wait_time": "1",
             "auth_strategy": "keystone",
             "api_paste_config": f"{folder}/etc/cinder/api-paste.ini",
+            "resource_query_filters_file": f"{folder}/etc/cinder/resource_filters.json",
             "state_path": f"{folder}/data/cinder-state",
             "image_conversion_dir": f"{folder}/data/cinder-state/conversion",
             "enabled_backends": ",".join(BACKENDS),

@@ -24,6 +24,7 @@ NAMES = (
     "ovirt_disk",
     "vsphere_disk",
     "vsphere_vms",
+    "openstack_image",
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.openshift import OpenShiftSource
+from ansible_collections.vmshift.mtv.controlplane.migration.sources.openstack import OpenStackSource
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.ova import OvaSource
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.ovirt import OVirtSource
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.vsphere import VsphereSource
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 #: Provider type -> adapter; a new source is a new file and a line here.
 ADAPTERS: dict[str, Callable[[Objects, dict[str, Any], ProviderInventory], Source]] = {
+    "openstack": OpenStackSource,
     "openshift": OpenShiftSource,
     "ova": OvaSource,
     "ovirt": OVirtSource,

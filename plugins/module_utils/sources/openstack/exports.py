@@ -156,7 +156,7 @@ class Exports:
     def _upload(self, copy: Any, volume: str) -> None:
         name = volume_image_name(self._server, volume)
         with self._session.talking(f"make an image of volume {volume}") as cloud:
-            for key in copy.volume_image_metadata or {}:
+            for key in list(copy.volume_image_metadata or ()):
                 if key.startswith("os_glance"):  # Glance refuses images with such properties (cinder bug 1945500)
                     cloud.block_storage.delete_volume_image_metadata(copy, [key])
             made = cloud.block_storage.upload_volume_to_image(copy, name, disk_format=FORMAT, container_format="bare")
@@ -191,7 +191,7 @@ class Exports:
         for image in images:
             with self._session.talking("delete an image of the server") as cloud:
                 cloud.image.delete_image(image.id, ignore_missing=True)
-        return not self._clear_between() and not images
+        return not self._clear_between()
 
     def _delete(self, found: Any, what: str, call: Callable[[Any], Callable[..., Any]]) -> None:
         if found.status in _DELETABLE:
