@@ -57,12 +57,12 @@ class OpenStackSource(PopulatedInventorySource):
     # Disks
 
     def disks(self, work: VmRun) -> list[Disk]:
-        """Volumes in the order they are attached, then the server's own disk, when it has one that is no volume."""
+        """Volumes in the order of their devices, then the server's own disk, when it has one that is no volume."""
         vm = self.workload(work.source_vm)
         destinations = self.storage_destinations(work.run.storage_map)
         types = {type["name"]: type["id"] for type in vm.get("volumeTypes") or ()}
         found = []
-        for volume in vm.get("volumes") or ():
+        for volume in sorted(vm.get("volumes") or (), key=lambda volume: device_of(volume, vm["id"])):
             type = types.get(volume["volumeType"], volume["volumeType"])
             if type not in destinations:
                 raise ValueError(f'The storage map has no entry for volume type "{volume["volumeType"]}" of volume {volume["id"]}.')
@@ -163,6 +163,11 @@ class OpenStackSource(PopulatedInventorySource):
             labels=work.labels,
             instance_type=children.instance_type(work),
         )
+
+
+def device_of(volume: Object, server: str) -> str:
+    """The name under which the server has the volume, "/dev/vdb": Nova lists volumes in no order."""
+    return next((str(attached["Device"]) for attached in volume.get("attachments") or () if attached["ServerID"] == server), "")
 
 
 def own_disk_size(vm: Object) -> int:
