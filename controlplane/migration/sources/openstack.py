@@ -16,10 +16,11 @@ from ansible_collections.vmshift.mtv.controlplane.migration.builders.openstack i
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.base import Disk
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.populated import PopulatedInventorySource, Populator
+from ansible_collections.vmshift.mtv.controlplane.migration.sources.sessions import Sessions
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import CONNECTION, SourceError
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.openstack import exports
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.openstack.exports import Exports
-from ansible_collections.vmshift.mtv.plugins.module_utils.sources.openstack.session import open_session
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.openstack.session import Credentials, Session, open_session
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
@@ -33,6 +34,9 @@ GLANCE = "glance"  # the name by which storage maps send images of servers somew
 RAW = "raw"
 CLEARING = 600.0  # seconds until it is given up that things at the source come to rest and go
 CLEARING_EVERY = 1.0
+
+
+_sessions = Sessions[Credentials, Session](open_session)
 
 
 class OpenStackSource(PopulatedInventorySource):
@@ -139,7 +143,7 @@ class OpenStackSource(PopulatedInventorySource):
         if not secret:
             raise PhaseError("The Secret of the source provider is gone.")
         try:
-            with open_session(openstack_credentials(self._provider["spec"].get("url") or "", secret)) as session:
+            with _sessions.session(openstack_credentials(self._provider["spec"].get("url") or "", secret)) as session:
                 yield Exports(session, server)
         except SourceError as error:
             if error.kind == CONNECTION:

@@ -13,7 +13,7 @@ from ansible_collections.vmshift.mtv.controlplane.inventory.items import Provide
 from ansible_collections.vmshift.mtv.controlplane.migration import children, itineraries, labels, volumes
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError, VmRun
 from ansible_collections.vmshift.mtv.controlplane.migration.settings import Settings
-from ansible_collections.vmshift.mtv.controlplane.migration.sources import vsphere_sessions
+from ansible_collections.vmshift.mtv.controlplane.migration.sources import sessions, vsphere_sessions
 from ansible_collections.vmshift.mtv.controlplane.migration.sources.vsphere import VsphereSource
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import CONNECTION, DATA, SourceError
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.session import Endpoint
@@ -588,7 +588,7 @@ def logins(monkeypatch):
         return found[-1]
 
     monkeypatch.setattr(vsphere_sessions, "connect", connect)
-    monkeypatch.setattr(vsphere_sessions, "_open", {})
+    monkeypatch.setattr(vsphere_sessions._sessions, "_open", {})
     return found
 
 
@@ -624,10 +624,10 @@ def test_a_session_that_failed_is_left(logins, kind, kept):
 
 def test_sessions_that_nobody_uses_are_closed(logins, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(vsphere_sessions.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(sessions.time, "monotonic", lambda: clock[0])
     with vsphere_sessions.session(ENDPOINT):
         pass
-    clock[0] = vsphere_sessions.IDLE + 1
+    clock[0] = sessions.IDLE + 1
     with vsphere_sessions.session(Endpoint(URL, "other", "p")):
         pass
     assert logins[0].closed
