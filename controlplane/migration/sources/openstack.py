@@ -21,6 +21,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.sources import CONNECT
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.openstack import exports
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.openstack.exports import Exports
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.openstack.session import Credentials, Session, open_session
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.openstack.workload import device
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.migration.run import VmRun
@@ -66,7 +67,7 @@ class OpenStackSource(PopulatedInventorySource):
         destinations = self.storage_destinations(work.run.storage_map)
         types = {type["name"]: type["id"] for type in vm.get("volumeTypes") or ()}
         found = []
-        for volume in sorted(vm.get("volumes") or (), key=lambda volume: device_of(volume, vm["id"])):
+        for volume in sorted(vm.get("volumes") or (), key=lambda volume: device(volume, vm["id"])):
             type = types.get(volume["volumeType"], volume["volumeType"])
             if type not in destinations:
                 raise ValueError(f'The storage map has no entry for volume type "{volume["volumeType"]}" of volume {volume["id"]}.')
@@ -167,11 +168,6 @@ class OpenStackSource(PopulatedInventorySource):
             labels=work.labels,
             instance_type=children.instance_type(work),
         )
-
-
-def device_of(volume: Object, server: str) -> str:
-    """The name under which the server has the volume, "/dev/vdb": Nova lists volumes in no order."""
-    return next((str(attached["Device"]) for attached in volume.get("attachments") or () if attached["ServerID"] == server), "")
 
 
 def own_disk_size(vm: Object) -> int:

@@ -46,9 +46,15 @@ def surroundings(vm: Mapping[str, Any], inventory: Inventory) -> Object:
     return {key: value for key, value in found.items() if value or key not in ("volumes", "volumeTypes", "snapshots")}
 
 
+def device(volume: Mapping[str, Any], vm_id: str) -> str:
+    """The name under which a server has a volume, "/dev/vdb": Nova lists volumes in no order."""
+    return next((str(attached["Device"]) for attached in volume.get("attachments") or () if attached["ServerID"] == vm_id), "")
+
+
 def image_id(vm: Mapping[str, Any], volumes: list[Object]) -> str:
     """Of the image that a server was made from: its own, or that of the volume which it boots from; "" when there was none."""
     if vm.get("imageID"):
         return str(vm["imageID"])
-    images = [(volume.get("volumeImageMetadata") or {}).get("image_id", "") for volume in volumes if volume["bootable"] == "true"]
+    bootable = sorted((volume for volume in volumes if volume["bootable"] == "true"), key=lambda volume: device(volume, vm["id"]))
+    images = [(volume.get("volumeImageMetadata") or {}).get("image_id", "") for volume in bootable]
     return next((image for image in images if image), "")

@@ -202,6 +202,18 @@ def test_a_server_with_all_that_it_refers_to() -> None:
     assert found["image"]["id"] == "i1"  # that its volume was made of
 
 
+def test_of_several_volumes_that_could_boot_the_first_device_tells_the_image() -> None:
+    second = {
+        **VOLUME,
+        "id": "v2",
+        "volume_image_metadata": {"image_id": "other"},
+        "attachments": [{**VOLUME["attachments"][0], "device": "/dev/vdb"}],
+    }
+    inventory = whole(volumes=[items.volume(second), items.volume(VOLUME)])
+    attached = {**SERVER, "os-extended-volumes:volumes_attached": [{"id": "v2"}, {"id": "v1"}]}
+    assert workload.surroundings(items.vm(attached), inventory)["image"]["id"] == "i1"
+
+
 def test_a_server_whose_image_is_gone() -> None:
     found = workload.surroundings(items.vm({**SERVER, "image": {"id": "gone"}}), whole())
     assert found["image"]["id"] == "" and found["image"]["properties"] == {}
