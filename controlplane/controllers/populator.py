@@ -41,8 +41,14 @@ class PopulatorReconciler(Reconciler):
             CLAIM: _owning_claims,
             "Pod": _owning_claims,
             "StorageClass": lambda _class: [key_of(claim) for claim in self._api.list(CLAIM) if objects.kind_of(claim)],
+            "ResourceQuota": self._unfilled_in_namespace,
             **dict.fromkeys(objects.PROGRAMS, self._filled_by),
         }
+
+    def _unfilled_in_namespace(self, quota: Object) -> Iterable[Key]:
+        """PVCs for whose temporary ones there may be room now."""
+        claims = self._api.list(CLAIM, quota["metadata"]["namespace"])
+        return [key_of(claim) for claim in claims if objects.kind_of(claim) and not claim["spec"].get("volumeName")]
 
     def _filled_by(self, populator: Object) -> Iterable[Key]:
         meta = populator["metadata"]
