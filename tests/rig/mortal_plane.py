@@ -3,7 +3,8 @@
 MORTAL in its environment is JSON. Death comes, `when` "before" or "after":
 
     {"phase": "CreateVM", "when": …}     the write that brings the first VM of a plan into that phase
-    {"made": "Migration", "when": …}     the write that makes an object of that kind
+    {"made": "Migration", "when": …}     the write that makes an object of that kind; "gone": one that takes one away
+    {"rebound": true, "when": …}         the write that gives a volume to another claim
     {"commit": 7, "when": …}             the seventh write of this life
     {"side": "allocate", "when": …}      making a volume; "launch": starting a pod's process; "remove": removing a volume
 
@@ -48,7 +49,9 @@ class Fate:
     def persist(self, store: Any, original: Callable[..., None], changes: Any) -> None:
         self._commits += 1
         made = next((event.record.kind for event, _obj in changes if event.type == "ADDED"), "")
-        what = {"commit": self._commits, "phase": self._phase_reached(changes), "made": made}
+        gone = next((event.record.kind for event, _obj in changes if event.type == "DELETED"), "")
+        rebound = any(map(_is_rebound, changes))
+        what = {"commit": self._commits, "phase": self._phase_reached(changes), "made": made, "gone": gone, "rebound": rebound}
         self.around(what, lambda: self._acknowledged(store, original, changes))
 
     def _acknowledged(self, store: Any, original: Callable[..., None], changes: Any) -> None:
@@ -73,6 +76,14 @@ class Fate:
             self._told = {"ledger": self._told.get("ledger")}
         else:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _is_rebound(change: Any) -> bool:
+    event, obj = change
+    if event.record.kind != "PersistentVolume" or event.type != "MODIFIED":
+        return False
+    before = event.previous.object()["spec"].get("claimRef") or {}
+    return bool(before.get("uid")) and before["uid"] != (obj["spec"].get("claimRef") or {}).get("uid")
 
 
 def _phase_of(plan: Any) -> str:

@@ -15,7 +15,14 @@ import pytest_asyncio
 from ansible_collections.vmshift.mtv.controlplane.cluster import processes, supervisor
 from ansible_collections.vmshift.mtv.controlplane.controllers import populator
 from ansible_collections.vmshift.mtv.tests.unit.controlplane.migration import populated_world
-from ansible_collections.vmshift.mtv.tests.unit.controlplane.migration.populated_world import PLANS, SIZE, TARGET, World
+from ansible_collections.vmshift.mtv.tests.unit.controlplane.migration.populated_world import (
+    CONTROLLERS,
+    FORKLIFT,
+    PLANS,
+    SIZE,
+    TARGET,
+    World,
+)
 
 
 @pytest_asyncio.fixture
@@ -144,6 +151,18 @@ async def test_a_populator_that_keeps_failing_ends_the_vm_with_its_reason_and_a_
     await world.ended("Succeeded", "again")
     assert world.are_disks_those_of_the_source() and len(world.disks()) == 2
     await world.until(lambda: not [left for left in world.left() if "virt-launcher" not in left])
+
+
+async def test_populator_pods_are_kept_for_those_who_want_them(world: World) -> None:
+    spec = {"controller_retain_populator_pods": "true", "controller_filesystem_overhead": 0}
+    world.create(FORKLIFT, "ForkliftController", CONTROLLERS, "forklift-controller", spec=spec)
+    world.run()
+    world.plan(targetPowerState="off")
+    world.migration()
+    await world.ended("Succeeded")
+    await world.until(lambda: len(world.left()) == 2)
+    assert {pod["status"]["phase"] for pod in world.pods()} == {"Succeeded"} and len(world.pods()) == 2
+    assert {c["spec"]["resources"]["requests"]["storage"] for c in _claims(world)} == {"1Mi"}
 
 
 async def test_what_cannot_be_prepared_at_the_source_ends_the_vm(world: World) -> None:
