@@ -15,7 +15,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.cutover import NOW, TO
 from ansible_collections.vmshift.mtv.plugins.module_utils.errors import TalkError
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import CONVERSION_ONLY
 
-COLD, WARM = "cold", "warm"
+COLD, WARM, LIVE = "cold", "warm", "live"
 POPULATOR = "populator"  # a kind of cold
 #: What `cutover` of a request says for: not yet.
 WAIT = "wait"
@@ -51,6 +51,11 @@ class Subject(NamedTuple):
         return WARM if self.plan.get("type") == WARM or self.says("warm") else COLD
 
     @property
+    def is_live(self) -> bool:
+        """Between OpenShift clusters; carried out like a cold one: the plan is run, and that is all."""
+        return self.plan.get("type") == LIVE
+
+    @property
     def raw(self) -> bool:
         return self.says("skip_guest_conversion")
 
@@ -80,7 +85,7 @@ def workflow(
     source, target, plan: the objects of those names that the cluster has already, for what the request leaves to them.
     """
     subject = _subject(request, source, target, plan)
-    kind = "conversion without a copy" if subject.only_converts else f"{subject.way} migration"
+    kind = "conversion without a copy" if subject.only_converts else f"{LIVE if subject.is_live else subject.way} migration"
     why = f"{kind}: {_asked(subject)}; {'; '.join(_copies(subject))}"
     refusal = _refusal(subject, fresh=plan is None, now=now or datetime.now(timezone.utc))
     return {"way": subject.way, "role": subject.role, "why": why, "refusal": refusal}
@@ -136,6 +141,8 @@ def _copies(subject: Subject) -> Iterator[str]:
     if subject.only_converts:
         yield "somebody else has copied the disks"
         yield RAW if subject.raw else "virt-v2v converts the guests in them"
+    elif subject.is_live:
+        yield "KubeVirt hands the running guests over to the other cluster"
     elif subject.way == WARM:
         yield "CDI copies the disks while the VMs run, and then what changes, until the cutover"
         if source in CONVERTED:

@@ -109,6 +109,12 @@ def test_the_role_that_carries_it_out(document, role):
     assert decided(document)["role"] == role
 
 
+def test_live():
+    found = decided(request("openshift", plan={"type": "live"}))
+    assert found["why"] == "live migration: plan.type is live; KubeVirt hands the running guests over to the other cluster"
+    assert (found["way"], found["role"], found["refusal"]) == ("cold", "cold_migration", "")
+
+
 @pytest.mark.parametrize(
     ("document", "asked", "after"),
     [
