@@ -213,6 +213,11 @@ class Task:
             found = selection.resolve([named], self.known_vms())[0]["id"]
         except selection.SelectionError as error:
             raise TalkError(f"vm_cutover[{number}].vm: VMs of {describe(self.plan or {})}: {error}.") from error
+        if found not in {vm.get("id") for vm in self.pool()}:  # MTV would look for a VM with that id and never find it
+            raise TalkError(
+                f"vm_cutover[{number}].vm: {describe(self.plan or {})} has {named} by its name alone, and MTV takes ids here: "
+                "give the time once the migration has begun, or write the VM's id into the plan, as vmshift.mtv.plan does."
+            )
         return str(found)
 
     def write(self, manifest: dict[str, Any], amend: Callable[[dict[str, Any]], dict[str, Any]] | None = None) -> Result:
@@ -387,9 +392,12 @@ class Task:
 
     def known_vms(self, migration: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """The VMs of the run. Before it has begun the plan's own list tells which there are."""
+        return [{**vm, "id": vm.get("id") or vm.get("name"), "name": vm.get("name") or vm.get("id")} for vm in self.pool(migration)]
+
+    def pool(self, migration: Mapping[str, Any] | None = None) -> list[Mapping[str, Any]]:
+        """The same as they are written, some perhaps without an id."""
         plan = self.plan or {}
-        pool = runs.vms_of(plan, migration) or (plan.get("spec") or {}).get("vms") or []
-        return [{**vm, "id": vm.get("id") or vm.get("name"), "name": vm.get("name") or vm.get("id")} for vm in pool]
+        return list(runs.vms_of(plan, migration) or (plan.get("spec") or {}).get("vms") or [])
 
     def to_cancel(self, migration: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The VMs meant that are not done."""

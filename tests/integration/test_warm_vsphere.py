@@ -148,8 +148,10 @@ def test_cutover_of_one_vm(plans: Plans, lab: VSphere) -> None:
     """The cutover of a VM of its own goes before that of the plan."""
     raw(plans, "single", "app-1")
     given = {"kubeconfig": str(plans.state.kubeconfig), "namespace": PLANS, "plan": "single", "progress": False}
+    assert run_module("migration", {**given, "cutover": "2099-01-01T00:00:00Z", "wait": False})["changed"]
+    plans.until(lambda: plans.vm("single").get("id"))
     own = [{"vm": "app-1", "cutover": "2020-01-01T00:00:00Z"}]
-    ended = run_module("migration", {**given, "cutover": "2099-01-01T00:00:00Z", "vm_cutover": own, "allow_past_cutover": True})
+    ended = run_module("migration", {**given, "vm_cutover": own, "allow_past_cutover": True, "wait_timeout": 300})
     assert ended.get("outcome") == "Succeeded", ended
     plans.succeeded("single")
     assert len(rounds(plans, "single")) == 2

@@ -567,6 +567,14 @@ def test_single_vms_switch_over_at_times_of_their_own(plane, run, runner):
     assert "vm_cutover[0].vm: VMs of Plan mig/demo: vms[0]: there is no VM 'ap' (did you mean 'app'?)" in wrong["msg"]
 
 
+def test_a_time_for_a_vm_whose_id_is_not_known_is_refused(plane, run, runner):
+    plane.do("patch", "Plan", "mig", "demo", {"spec": {"vms": [{"name": "app"}]}})
+    runner.validate("demo")
+    own = [{"vm": "app", "cutover": "2126-01-01T20:00:00Z"}]
+    refused = run("migration", **GIVEN, wait=False, vm_cutover=own)
+    assert "vm_cutover[0].vm: Plan mig/demo has app by its name alone, and MTV takes ids here" in refused["msg"] and names(plane) == []
+
+
 @pytest.mark.mtv("2.12.5")
 @pytest.mark.parametrize(
     ("options", "said"),
