@@ -43,7 +43,10 @@ def seeded_cloud() -> Path:
 def cloud_key() -> str:
     """Changes when anything does that the cloud is made from."""
     digest = hashlib.sha256(f"{environment_key()} {booted.tiny_guest().disk} {guests.recipe_key('tiny')}".encode())
-    for source in (Path(__file__), *(Path(module.__file__) for module in (configuration, seed)), *sorted(SERVICES.rglob("*.py"))):
+    for source in (
+        *(Path(__file__).with_name(f"{name}.py") for name in ("build", "configuration", "seed")),
+        *sorted(SERVICES.rglob("*.py")),
+    ):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -49,9 +49,9 @@ class OpenStackInventory:
 
 
 def read(session: Session) -> dict[str, list[Object]]:
-    """All collections. Raises SourceError."""
+    """All collections, VMs after what they refer to: who takes them over in this order can judge each at once. Raises SourceError."""
     found: dict[str, list[Object]] = {}
-    for name in COLLECTIONS:
+    for name in sorted(COLLECTIONS, key=lambda name: name == "vms"):
         with session.talking(f"list {name}"):
             found[name] = _READERS[name](session)
     projects = {project["id"]: project for project in found["projects"]}
