@@ -16,7 +16,7 @@ from module_runs import run_module
 from ansible_collections.vmshift.mtv.controlplane import lifetime
 from ansible_collections.vmshift.mtv.controlplane.datapath.acceleration import libguestfs_environment
 from ansible_collections.vmshift.mtv.controlplane.state import State
-from ansible_collections.vmshift.mtv.lab import guests
+from ansible_collections.vmshift.mtv.lab import encrypted, guests
 from ansible_collections.vmshift.mtv.lab.commands import run
 from ansible_collections.vmshift.mtv.lab.vsphere.machines import ONE, Disk, Machine, Nic
 from ansible_collections.vmshift.mtv.lab.vsphere.seed import sha256
@@ -31,7 +31,8 @@ pytestmark = pytest.mark.skipif(bool(os.environ.get("KUBECONFIG")), reason="need
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Any:
     small = Machine("small", disks=(Disk(size=24 * MIB), Disk(size=40 * MIB, datastore="LocalDS_1")), nics=(Nic(),))
-    lab = VSphere.start(tmp_path_factory.mktemp("vcenter"), [*ONE, small], while_process=os.getpid())
+    locked = Machine("locked", on=False, disks=(Disk("encrypted"), Disk("data")), nics=(Nic(),))
+    lab = VSphere.start(tmp_path_factory.mktemp("vcenter"), [*ONE, small, locked], while_process=os.getpid())
     yield lab
     lab.stop()
 
@@ -93,6 +94,26 @@ def test_disks_of_a_machine_that_is_switched_off_are_copied_there(plans: Plans, 
     assert seen["workflow"]["name"] == "raw_copy" and seen["warnings"] == []
     [astray] = trace(plans, "cold", destination_kubeconfig=str(plans.state.kubeconfig))["warnings"]
     assert re.fullmatch(r"destination_kubeconfig leads to \S+, the destination there of the plan to \S+: are they one cluster\?", astray)
+
+
+def test_an_encrypted_guest_that_is_switched_off_is_copied_and_converted_there(plans: Plans, lab: VSphere) -> None:
+    """Its keys go along, and do not stay there."""
+    plans.apply("Secret", "keys", stringData={"root": encrypted.PASSPHRASE})
+    plans.plan("locked", vms=[{"name": "locked", "luks": {"name": "keys", "namespace": PLANS}}])
+    plans.run("locked")
+    vm = plans.succeeded("locked", CONVERSION)
+    nothing_is_here(plans)
+    assert [step["name"] for step in vm["pipeline"]] == ["Initialize", "DiskTransfer", "ImageConversion", "VirtualMachineCreation"]
+    assert vm["operatingSystem"] == "debian12"
+    left = [secret for secret in plans.there.list("Secret") if (secret["metadata"].get("labels") or {}).get("isLUKS")]
+    assert left == []
+    root, data = plans.volumes("locked")
+    assert sha256(data) == lab.sha256("locked", 1)
+    assert guests.guest_disks("encrypted")[2].payload.encode() not in root.read_bytes(), "it is still encrypted"
+    read = ["guestfish", "--ro", "--key", f"/dev/sda2:key:{encrypted.PASSPHRASE}", "-a", root, "-i", "cat", "/root/payload"]
+    text = run([*read, ":", "cat", "/etc/initramfs-tools/modules"], env=libguestfs_environment())
+    assert guests.guest_disks("encrypted")[2].payload in text
+    assert "virtio_blk" in text
 
 
 def inspections(plans: Plans, kind: str) -> list[Any]:
