@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(bool(os.environ.get("KUBECONFIG")), reason="need
 class OVirtPlans(Plans):
     """One control plane that migrates from the engine to itself."""
 
-    def furnish(self, destination: Any = None) -> None:
+    def furnish(self, destination: Any = None, suffix: str = "") -> None:
         lab: Any = self.lab
         self.apply("Namespace", PLANS, "")
         self.apply("Namespace", TARGET, "")
@@ -41,6 +41,7 @@ class OVirtPlans(Plans):
         storage = [{"source": {"name": name}, "destination": {"storageClass": "vmshift-local"}} for name in ("data-nfs", "data-block")]
         self.apply("NetworkMap", "net", spec={"provider": self.pair, "map": networks})
         self.apply("StorageMap", "sto", spec={"provider": self.pair, "map": storage})
+        self.maps = {"network": {"name": "net", "namespace": PLANS}, "storage": {"name": "sto", "namespace": PLANS}}
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +155,7 @@ def test_a_canceled_migration_leaves_nothing_behind_and_can_be_run_again(plans: 
 
 
 def test_a_plan_says_what_cannot_be(plans: OVirtPlans) -> None:
-    maps = {"network": {"name": "net", "namespace": PLANS}, "storage": {"name": "sto", "namespace": PLANS}}
-    body = {"provider": plans.pair, "map": maps, "targetNamespace": TARGET}
+    body = {"provider": plans.pair, "map": plans.maps, "targetNamespace": TARGET}
     plans.apply("Plan", "bad", spec={**body, "vms": [{"name": "strange"}, {"name": "broken"}], "type": "warm"})
 
     def told() -> dict[str, Any]:

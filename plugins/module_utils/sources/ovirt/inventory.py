@@ -18,8 +18,8 @@ Object = dict[str, Any]
 COLLECTIONS = tuple(items.BUILDERS)
 #: Not everything that changes is told in the log: sizes and what guests report are not.
 READ_EVERY = 120.0  # seconds
-#: Events that nothing changes with: users come and go, and read by this is an event itself.
-_IDLE_CODES = frozenset({30, 31, 114, 400, 401, 9001, 9002})
+#: Events that nothing changes with: somebody logs in or out, or is refused.
+_IDLE_CODES = frozenset({30, 31, 114})
 _VM_LINKS = "disk_attachments,host_devices,snapshots,watchdogs,cdroms,nics,numa_nodes"
 #: What the path of an item begins with: collection -> (key, collection of what it names).
 _PARENTS = {
