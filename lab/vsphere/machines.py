@@ -9,7 +9,9 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Disk:
-    """`content`: "root" or "data" of the lab's guest, "encrypted" (the root of one with LUKS), or "" for `size` bytes of zeros."""
+    """`content`: "root" or "data" of the lab's guest, "encrypted" (the root of one with LUKS), "debian" (that of a full one, which boots on
+    VirtIO and has no agent), or "" for `size` bytes of zeros.
+    """
 
     content: str = ""
     size: int = 16 * MIB

@@ -14,7 +14,7 @@ from typing import Any
 
 from pyVmomi import vim
 
-from ansible_collections.vmshift.mtv.lab import guests
+from ansible_collections.vmshift.mtv.lab import booted, guests
 from ansible_collections.vmshift.mtv.lab.vsphere.machines import Disk, Machine, Nic
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.vsphere.session import Session
 
@@ -226,6 +226,8 @@ def folder_of(machine: Machine) -> str:
 
 
 def content_of(disk: Disk) -> Path:
+    if disk.content == "debian":
+        return booted.debian_guest(agent=False).disk
     root, data, _facts = guests.guest_disks("encrypted" if disk.content == "encrypted" else "tiny")
     return data if disk.content == "data" else root
 

@@ -18,7 +18,7 @@ KUBEVIRT = ("kubevirt.io", "v1")
 SSH_ANNOTATION = "guest.vmshift.io/ssh"
 
 
-def until(condition: Callable[[], Any], seconds: float = 300, told: Callable[[], Any] = lambda: "") -> Any:
+def until(condition: Callable[[], Any], seconds: float = 900, told: Callable[[], Any] = lambda: "") -> Any:
     """The first true value of `condition()`; a failure says what `told()` gives."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -110,7 +110,7 @@ def make_guest(
 ) -> None:
     """A VirtualMachine that runs, from a disk that `fill` writes into the file behind its claim. `volume`: PV -> file.
 
-    `size` (bytes) and `memory` of it, `annotations` and `spec` of its template.
+    `size` (bytes) and `memory` of it, more `devices`, `annotations` and `spec` of its template.
     """
     api = config.new_client_from_config(str(kubeconfig))
     core = client.CoreV1Api(api)
@@ -137,6 +137,7 @@ def make_guest(
             "disks": [{"name": "vol-0", "disk": {"bus": "virtio"}}],
             "interfaces": [interface],
             "inputs": [{"name": "tablet", "type": "tablet", "bus": "virtio"}],
+            **options.get("devices", {}),
         },
     }
     template = {

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import struct
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +25,23 @@ pytestmark = pytest.mark.skipif("KUBECONFIG" in os.environ, reason="the guests' 
 NAMESPACE = "killed-guests"
 # cli; hlt; jmp to hlt: a guest that does nothing, not even look at its power button
 SECTOR = bytes.fromhex("faf4ebfd").ljust(510, b"\0") + b"\x55\xaa"
+
+
+def tpm_resets(state: Path) -> int:
+    """How often the TPM with that state was started, this time included: resetCount of the answer to TPM2_ReadClock."""
+    address = state.with_suffix(".sock")
+    argv = ["swtpm", "socket", "--tpm2", "--tpmstate", f"backend-uri=file://{state}", "--server", f"type=unixio,path={address}"]
+    with subprocess.Popen([*argv, "--flags", "not-need-init,startup-clear"]) as process:
+        try:
+            until(address.exists)
+            with socket.socket(socket.AF_UNIX) as line:
+                line.connect(str(address))
+                line.sendall(bytes.fromhex("80010000000a00000181"))
+                answer = line.recv(4096)
+        finally:
+            process.kill()
+    address.unlink(missing_ok=True)
+    return struct.unpack(">HIIQQII?", answer)[5]
 
 
 # A full guest
@@ -81,7 +101,15 @@ class Victim:
     def machines(self) -> list[int]:
         """QEMU's processes."""
         pids = [pid for folder in self.state.pods.iterdir() for pid in supervisor.processes_of(folder)]
-        return [pid for pid in pids if Path(f"/proc/{pid}/comm").read_text().startswith("qemu")]
+        return [pid for pid in pids if _name(pid).startswith("qemu")]
+
+
+def _name(pid: int) -> str:
+    """Of a process; "" when it has just ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text()
+    except OSError:
+        return ""
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +130,7 @@ def victim(tmp_path_factory: pytest.TempPathFactory, serve_state: Callable[..., 
         size=1 << 20,
         memory="32Mi",
         spec={"terminationGracePeriodSeconds": 1},
+        devices={"tpm": {"persistent": True}},
     )
     until(lambda: found.guest.machine().get("status", {}).get("printableStatus") == "Running")
     yield found
@@ -138,6 +167,19 @@ def test_restart_is_another_qemu_on_the_same_disk(victim: Victim) -> None:
     victim.guest.switch("restart")
     (after,) = until(lambda: [pid for pid in victim.machines() if pid != before])
     assert supervisor.start_time(before) is None and after
+
+
+def test_a_persistent_tpm_remembers_each_start_and_goes_with_its_machine(victim: Victim, tmp_path: Path) -> None:
+    """The firmware starts the TPM up, which counts that; the guest has been started three times by now."""
+    (claim,) = victim.guest.core.list_namespaced_persistent_volume_claim(NAMESPACE, label_selector="persistent-state-for=quiet").items
+    assert [owner.kind for owner in claim.metadata.owner_references] == ["VirtualMachine"]
+    kept = victim.state.volume(claim.spec.volume_name)
+
+    def resets() -> int:
+        shutil.copyfile(kept, tmp_path / "tpm")
+        return tpm_resets(tmp_path / "tpm") - 1  # without the one by which it was asked
+
+    until(lambda: resets() == 3, told=resets)
 
 
 def test_what_a_killed_control_plane_leaves_is_ended_by_the_module(victim: Victim, play: Callable[..., Any], tmp_path: Path) -> None:

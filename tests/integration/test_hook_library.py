@@ -49,7 +49,8 @@ cp /etc/fstab /root/fstab
 echo '/dev/sdb1 /data ext4 defaults 0 2' >> /etc/fstab
 echo 'UUID=0-0 /x ext4 defaults 0 2' >> /etc/fstab
 """
-PURGE = f"DEBIAN_FRONTEND=noninteractive apt-get -q -y purge {AGENT} liburing2 libnuma1 libglib2.0-0"
+# What it needs stays: that this comes along is seen at the first time here, and with a bundle in test_offline_agent.py.
+PURGE = f"DEBIAN_FRONTEND=noninteractive apt-get -q -y purge {AGENT}"
 ROLE = """
 - hosts: localhost
   gather_facts: false
