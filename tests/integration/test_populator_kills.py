@@ -54,7 +54,7 @@ RATE = 3 << 20  # bytes per second, so that it takes a while to fetch a disk
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OVirt]:
-    lab = OVirt.start(tmp_path_factory.mktemp("engine"), one=True, while_process=os.getpid())
+    lab = OVirt.start(tmp_path_factory.mktemp("engine"), while_process=os.getpid())
     yield lab
     lab.stop()
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from ansible_collections.vmshift.mtv.controlplane.cluster import processes, supervisor
+from ansible_collections.vmshift.mtv.controlplane.cluster import images, processes, supervisor
 from ansible_collections.vmshift.mtv.controlplane.controllers import populator
 from ansible_collections.vmshift.mtv.tests.unit.controlplane.migration import populated_world
 from ansible_collections.vmshift.mtv.tests.unit.controlplane.migration.populated_world import (
@@ -104,7 +104,10 @@ async def test_the_target_runs_as_is_asked_for_or_as_the_source_did(world: World
     assert world.api.get("VirtualMachine", TARGET, "web")["spec"]["runStrategy"] == strategy
 
 
-async def test_an_image_of_another_format_is_made_raw(world: World) -> None:
+async def test_an_image_of_another_format_is_made_raw_before_there_is_a_vm(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    convert = images.IMAGES[images.IMAGE_CONVERTER_IMAGE]
+    waits = ["sh", "-c", f'until test -e {world.source}/go; do sleep 0.02; done; exec "$@"', "sh"]
+    monkeypatch.setitem(images.IMAGES, images.IMAGE_CONVERTER_IMAGE, lambda container: [*waits, *convert(container)])
     world.as_qcow2("v2")
     world.run()
     world.plan(targetPowerState="off")
@@ -112,7 +115,10 @@ async def test_an_image_of_another_format_is_made_raw(world: World) -> None:
     await world.until(lambda: world.api.list("Job", TARGET), 40)
     claim = next(c for c in world.api.list("PersistentVolumeClaim", TARGET, {"imageID": "v2"}))
     assert claim["metadata"]["annotations"]["forklift.konveyor.io/source-format"] == "qcow2"
-    assert world.api.find("VirtualMachine", TARGET, "web") is None
+    await world.until_phase("ConvertOpenstackSnapshot")
+    await world.settle(1.0)
+    assert world.vm()["phase"] == "ConvertOpenstackSnapshot" and world.api.find("VirtualMachine", TARGET, "web") is None
+    world.say("go")
     await world.ended("Succeeded")
     assert world.are_disks_those_of_the_source()
     await world.until(lambda: not world.left())
