@@ -17,12 +17,14 @@ from typing import Any
 
 from ansible_collections.vmshift.mtv.controlplane.cluster import supervisor
 from ansible_collections.vmshift.mtv.controlplane.datapath.guest import report as guest_report
+from ansible_collections.vmshift.mtv.controlplane.datapath.pod_files import SERVING_FILE
 from ansible_collections.vmshift.mtv.controlplane.state import State
 
 log = logging.getLogger(__name__)
 
 PAST = "exit-"  # and a number: how earlier processes of the pod have ended
 GUEST_SECONDS = 20.0  # for guests to shut down when the control plane ends
+SERVER_SECONDS = 2.0  # for servers of exports, likewise
 _SLACK = 15.0  # seconds that a supervisor may need to end its program for sure
 
 
@@ -143,7 +145,11 @@ def stop_all(pods: Path, grace: float = 5.0, *, only: str = "") -> int:
 
 
 def stop_guests(state: State) -> int:
-    """Shut down the guests that run: they end with their cluster, while conversions go on. Not for the event loop. Returns how many ran."""
+    """Shut down the guests that run: they end with their cluster, while conversions go on. Not for the event loop. Returns how many ran.
+
+    So do servers of exports, which are started again with it: nobody else would end them before the exports expire.
+    """
+    stop_all(state.pods, SERVER_SECONDS, only=SERVING_FILE)
     return stop_all(state.pods, GUEST_SECONDS, only=guest_report.FILE_NAME)
 
 

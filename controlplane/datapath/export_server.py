@@ -34,9 +34,8 @@ from aiohttp import web
 
 from ansible_collections.vmshift.mtv.controlplane.datapath.http_disk import MAP_SUFFIX
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import DISK_IMAGE, Mounts, NotMounted
-from ansible_collections.vmshift.mtv.controlplane.datapath.pod_files import MESSAGE_FILE, write_json
+from ansible_collections.vmshift.mtv.controlplane.datapath.pod_files import MESSAGE_FILE, SERVING_FILE, write_json
 
-SERVING_FILE = "serving.json"
 TOKEN_HEADER = "x-kubevirt-export-token"
 READY_PATH = "/exportready"
 MANIFESTS = "/manifest_data"

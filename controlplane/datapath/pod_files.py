@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Totals
 
 PROGRESS_FILE, RESULT_FILE, MESSAGE_FILE = "progress.json", "result.json", "termination-message"
+#: Of a server: there once it serves.
+SERVING_FILE = "serving.json"
 TELL_EVERY = 0.5  # seconds
 
 

@@ -17,7 +17,7 @@ from ansible_collections.vmshift.mtv.controlplane.cluster.kubevirt import export
 from ansible_collections.vmshift.mtv.controlplane.cluster.kubevirt.exporter import PENDING, READY, SKIPPED, TERMINATED
 from ansible_collections.vmshift.mtv.controlplane.cluster.kubevirt.strategies import FINAL
 from ansible_collections.vmshift.mtv.controlplane.controllers.runtime import Key, Reconciler
-from ansible_collections.vmshift.mtv.controlplane.datapath.export_server import SERVING_FILE
+from ansible_collections.vmshift.mtv.controlplane.datapath.pod_files import SERVING_FILE
 
 if TYPE_CHECKING:
     from ansible_collections.vmshift.mtv.controlplane.context import Context

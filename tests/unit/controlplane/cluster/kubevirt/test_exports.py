@@ -21,6 +21,7 @@ import pytest
 import yaml
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver import pki
+from ansible_collections.vmshift.mtv.controlplane.cluster import processes, supervisor
 from ansible_collections.vmshift.mtv.controlplane.cluster.storage import IMMEDIATE_CLASS
 from ansible_collections.vmshift.mtv.controlplane.datapath import export_server, http_disk
 
@@ -250,6 +251,19 @@ async def test_it_goes_on_when_the_control_plane_was_ended(source):
     await source.settle()
     assert [p["metadata"]["uid"] for p in source.api.list("Pod", "tgt")] == [pod["metadata"]["uid"]]
     assert source.phase(made) == "Ready"
+
+
+async def test_its_server_ends_with_the_control_plane_and_is_started_again_with_it(source):
+    made, client = await serving(source)
+    [pod] = source.api.list("Pod", "tgt")
+    await source.end()
+    await asyncio.to_thread(processes.stop_guests, source.state)
+    assert not supervisor.processes_of(source.folder(pod))
+    source._open()
+    source.run()
+    await source.until(lambda: [p for p in source.api.list("Pod", "tgt") if p["metadata"]["uid"] != pod["metadata"]["uid"]])
+    await source.phase_is(made, "Ready")
+    assert len(await client.read(client.url("raw"))) == 6 * MIB
 
 
 async def test_one_claim_and_a_token_of_the_users_own(source):
