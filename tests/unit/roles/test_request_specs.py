@@ -15,8 +15,8 @@ REQUEST = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argume
 ]
 # Said elsewhere in the request, or of no use for a migration that is to run.
 NOT_IN_A_REQUEST = {"target_namespace", "archived", "disk_bus"}
-# A live migration moves a VM between clusters, a conversion migrates none.
-OTHER_TYPES = {"live", "conversion"}
+# A live migration moves a VM between clusters.
+OTHER_TYPES = {"live"}
 
 
 def shape(options):
