@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 import json
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ansible_collections.vmshift.mtv.lab import debian, encrypted, ova, tiny
+from ansible_collections.vmshift.mtv.lab import commands, debian, disk, encrypted, ova, tiny
 from ansible_collections.vmshift.mtv.lab.disk import MIB
 
 DATA_DISK_SIZE = 64 * MIB
@@ -26,6 +28,8 @@ BUILDERS: dict[str, Callable[..., str]] = {
     "encrypted": encrypted.build,
     "debian": debian.build,
 }
+#: The modules that say what becomes of a guest, besides what all guests share.
+RECIPES = {"tiny": (tiny,), "virtio": (tiny,), "encrypted": (encrypted, tiny), "debian": (debian,)}
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,9 @@ def cache_folder() -> Path:
 def recipe_key(kind: str) -> str:
     """Changes when anything does that a guest is built from."""
     digest = hashlib.sha256(tiny.kernel_version().encode())
-    lab = Path(__file__).parent
-    for source in (*sorted(lab.glob("*.py")), *sorted(tiny.OVERLAY.rglob("*"))):
+    for module in (*RECIPES[kind], commands, disk, ova, sys.modules[__name__]):
+        digest.update(inspect.getsource(module).encode())
+    for source in sorted(tiny.OVERLAY.rglob("*")):
         if source.is_file():
             digest.update(source.read_bytes())
     return f"{kind}-{digest.hexdigest()[:16]}"
