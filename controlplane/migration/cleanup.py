@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import NotFound
+from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError, NotFound
 from ansible_collections.vmshift.mtv.controlplane.controllers import populator_objects
 from ansible_collections.vmshift.mtv.controlplane.migration import labels, populators, vddk
 from ansible_collections.vmshift.mtv.controlplane.migration.run import only_converts
@@ -136,10 +136,12 @@ def of_absent_plan(here: Objects, there: Objects, namespace: str, name: str, *, 
 
 
 def _exports(there: Objects, wanted: dict[str, str]) -> list[Object]:
-    """Of VMs, on a cluster that they come from; one that serves no exports has none."""
+    """Of VMs, on a cluster that they come from; one that serves no exports, or lets us see none, has none of ours."""
     try:
         return there.list("VirtualMachineExport", None, wanted)
-    except NotFound:
+    except ApiError as error:
+        if error.code not in (403, 404):
+            raise
         return []
 
 
