@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
 from ansible_collections.vmshift.mtv.controlplane.datapath import transfer
 from ansible_collections.vmshift.mtv.controlplane.datapath.mounts import DISK_IMAGE
@@ -118,7 +118,7 @@ class _Source:
             reader.close()
         if not isinstance(found, dict) or found.get("size") != extent.size:
             return None
-        return [(offset, length) for offset, length in found["data"]]
+        return [tuple(part) for part in found["data"]]
 
 
 def _refuse_format(name: str, begin: bytes) -> None:
@@ -228,7 +228,7 @@ def _disk_image(url: str, received: _Received) -> Iterator[bytes]:
     path = url.partition("?")[0]
     try:
         if path.endswith((".tar", ".tar.gz")):
-            with tarfile.open(fileobj=cast("IO[bytes]", received), mode="r|*", bufsize=_CHUNK) as archive:
+            with tarfile.open(fileobj=cast("Any", received), mode="r|*", bufsize=_CHUNK) as archive:
                 for member in archive:
                     if member.isreg() and member.name.rpartition("/")[2] == DISK_IMAGE:
                         yield from _content(archive, member)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -136,15 +135,10 @@ class PlanRunner:
             return None
         return ADAPTERS[provider_type(provider)](self._api, provider, inventory)
 
-    @contextmanager
-    def _destination(self, plan: Object) -> Iterator[Destination]:
+    def _destination(self, plan: Object) -> AbstractContextManager[Destination]:
         """Where a provider is gone that once was there, what is left to be done is done here."""
         provider = self._found("Provider", plan["spec"]["provider"]["destination"])
-        if provider is None:
-            yield self._here()
-            return
-        with destination.opened(self._api, self._state, provider) as there:
-            yield there
+        return nullcontext(self._here()) if provider is None else destination.opened(self._api, self._state, provider)
 
     def _here(self) -> Destination:
         return Destination(self._api, LocalReports(self._state), True)

@@ -107,7 +107,7 @@ class Mapped:
         self._pairs = pairs
         self._places: dict[tuple[str, str], list[int]] = {}
         for place, source in enumerate(self.sources):
-            for key in {("id", source.id), ("name", source.name), ("name", source.name.rpartition("/")[2]), ("type", source.type)}:
+            for key in (("id", source.id), ("name", source.name), ("name", source.name.rpartition("/")[2]), ("type", source.type)):
                 self._places.setdefault(key, []).append(place)
 
     def pair_of(self, used: Source) -> Pair | None:

@@ -209,7 +209,7 @@ def test_from_one_cluster_to_another_through_the_deaths_of_all_who_work_on_it(
     copied, result = len(journal.read_text().splitlines()), journal.parent / "result.json"
     assert not result.exists()
     serve_state(here.state, "--run-vms")
-    there.until(lambda: result.exists())
+    there.until(result.exists)
     here.until(lambda: here.vm("large")["phase"] in ("CopyDisks", "CreateVM"))
     assert not here.ended("large")
     assert not there.list("VirtualMachine")  # of what it is made only the source can tell

@@ -95,7 +95,7 @@ def plans(openstack: OpenStack, serve_state: Callable[..., Any], tmp_path_factor
 def test_a_canceled_migration_leaves_nothing_in_the_cloud(plans: CloudPlans) -> None:
     plans.plan("given-up", "app-1")
     plans.run("given-up")
-    plans.until(lambda: plans.left(), PATIENCE)  # it has begun to make images
+    plans.until(plans.left, PATIENCE)  # it has begun to make images
     server = plans.cloud.server("app-1")["id"]
     plans.apply("Migration", "given-up", spec={"plan": {"name": "given-up", "namespace": PLANS}, "cancel": [{"id": server}]})
     plans.until(lambda: plans.ended("given-up"), PATIENCE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane import quantity
@@ -52,14 +52,9 @@ class OpenShiftSource(InventorySource):
     def conversion(self, work: VmRun) -> Conversion | None:
         raise NotImplementedError("guests of this source are not converted")
 
-    @contextmanager
-    def _cluster(self) -> Iterator[Objects]:
+    def _cluster(self) -> AbstractContextManager[Objects]:
         """The objects of the source. Raises SourceError while it cannot be reached."""
-        if is_host(self._provider):
-            yield self._api
-            return
-        with remote_cluster.opened(self._api, self._provider) as cluster:
-            yield cluster
+        return nullcontext(self._api) if is_host(self._provider) else remote_cluster.opened(self._api, self._provider)
 
     @contextmanager
     def _exports(self) -> Iterator[Objects]:

@@ -12,13 +12,15 @@ import eventlet.tpool
 import os_brick
 import os_brick.privileged
 import serve
-import sqlite_locking  # noqa: F401
-from cinder import i18n, objects, privsep, service  # noqa: F401
+import sqlite_locking
+from cinder import i18n, objects, privsep, service
 from cinder.cmd import volume as volume_command
 from cinder.common import constants
 from oslo_config import cfg
 
 i18n.enable_lazy()
+objects.register_all()
+sqlite_locking.install()
 CONF = cfg.CONF
 
 

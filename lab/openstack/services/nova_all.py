@@ -15,16 +15,18 @@ import os_brick
 import os_brick.privileged
 import os_vif
 import serve
-import sqlite_locking  # noqa: F401
+import sqlite_locking
 
 nova.virt.__path__.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "virt"))
-from nova import context, objects, privsep, service  # noqa: F401
+from nova import context, objects, privsep, service
 from nova.compute import rpcapi as compute
 from nova.conductor import rpcapi as conductor
 from nova.objects import host_mapping
 from nova.scheduler import rpcapi as scheduler
 from nova.wsgi import osapi_compute
 
+objects.register_all()
+sqlite_locking.install()
 for one in (privsep.sys_admin_pctxt, os_brick.privileged.default):
     one.set_client_mode(False)  # nothing here needs root: no helper processes with sudo
 os_brick.setup(nova.conf.CONF)

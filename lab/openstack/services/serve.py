@@ -38,6 +38,7 @@ if __name__ == "__main__":
     import importlib
 
     name, module, sys.argv = sys.argv[1], sys.argv[2], [sys.argv[2], *sys.argv[3:]]
-    import sqlite_locking  # noqa: F401
+    import sqlite_locking
 
+    sqlite_locking.install()
     serve(name, importlib.import_module(module).application)

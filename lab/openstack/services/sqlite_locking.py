@@ -18,12 +18,13 @@ def create_session(self, mode, *arguments, **options):
     return session
 
 
-enginefacade._TransactionFactory._create_session = create_session
-
-
-@sqlalchemy.event.listens_for(Session, "after_begin")
 def lock_for_writing(session, transaction, connection):
     if session.info.get("lab_writer") and connection.dialect.name == "sqlite" and not connection.in_nested_transaction():
         raw = connection.connection.driver_connection
         raw.execute("ROLLBACK")
         raw.execute("BEGIN IMMEDIATE")
+
+
+def install():
+    enginefacade._TransactionFactory._create_session = create_session
+    sqlalchemy.event.listen(Session, "after_begin", lock_for_writing)

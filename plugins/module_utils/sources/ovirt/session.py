@@ -11,11 +11,12 @@ import os
 import re
 import ssl
 import tempfile
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
+
+from ansible.module_utils import urls
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import AUTH, CONNECTION, DATA, SourceError
 
@@ -122,11 +123,10 @@ def authorities(endpoint: Endpoint, timeout: float = TIMEOUT) -> str:
         return ""
     parts = urlsplit(endpoint.address())
     url = f"{parts.scheme}://{parts.netloc}/ovirt-engine/services/pki-resource?resource=ca-certificate&format=X509-PEM-CA"
-    context = ssl.create_default_context(cadata=endpoint.ca or None)
     try:
-        with urllib.request.urlopen(url, timeout=timeout, context=context) as answer:
+        with contextlib.closing(CaFile(endpoint.ca)) as ca, urls.open_url(url, timeout=int(timeout), ca_path=ca.path) as answer:
             own = answer.read(1 << 20).decode("ascii", "replace")
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, urls.ConnectionError) as error:
         raise SourceError(_unreachable(endpoint, str(getattr(error, "reason", error))), CONNECTION) from error
     found = [text.strip() for text in (endpoint.ca, own) if "BEGIN CERTIFICATE" in text]
     return "".join(f"{text}\n" for text in dict.fromkeys(found))

@@ -92,6 +92,9 @@ async def test_a_hook_sees_what_mtv_gives_it_and_writes_into_a_home_of_its_own(c
     home = Path(pwd.getpwuid(os.geteuid()).pw_dir)
     keys = {path.name: path.stat().st_mtime for path in (home / ".ssh").glob("*")} if (home / ".ssh").is_dir() else {}
     pod = hook(cluster, LOOK)
+    written = cluster.folder(pod) / "serviceaccount/token"
+    await cluster.until(written.exists)
+    token = written.read_text()
     log = await ended(cluster, pod)
     assert cluster.phase(pod) == "Succeeded", log
     assert "name=app" in log
@@ -103,7 +106,7 @@ async def test_a_hook_sees_what_mtv_gives_it_and_writes_into_a_home_of_its_own(c
     assert not [name for name in variables if name.startswith(("VMSHIFT_CACHE", "K8S_AUTH", "VIRT_"))]
     assert before() == left
     assert keys == ({path.name: path.stat().st_mtime for path in (home / ".ssh").glob("*")} if (home / ".ssh").is_dir() else {})
-    token = (cluster.folder(pod) / "serviceaccount/token").read_text()
+    assert not written.exists()  # it ends with the pod
     assert cluster.context.tokens.authenticate(token).name == "system:serviceaccount:tgt:default"
     assert token not in log
 

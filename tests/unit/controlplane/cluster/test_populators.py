@@ -7,7 +7,9 @@ import hashlib
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ FORKLIFT = "forklift.konveyor.io/v1beta1"
 PROGRAM = Path(__file__).parents[3] / "rig" / "file_populator.py"
 SIZE = 1 << 20
 CONTENT = os.urandom(SIZE // 2) + bytes(SIZE // 2 - 1) + b"!"
-LABELS = {"migration": "m-1", "plan": "p-1", "vmID": "vm-1", "imageID": "img-1"}
+LABELS = MappingProxyType({"migration": "m-1", "plan": "p-1", "vmID": "vm-1", "imageID": "img-1"})
 
 Object = dict[str, Any]
 
@@ -39,7 +41,9 @@ class Source:
             spec = {"engineUrl": str(self.folder), "engineSecretName": "src", "diskId": "img-1"}
         return self.cluster.make(FORKLIFT, kind, "pop-1", spec=spec)
 
-    def claim(self, kind: str = "OpenstackVolumePopulator", *, labels: Object | None = LABELS, size: str = "2Mi", **spec: Any) -> Object:
+    def claim(
+        self, kind: str = "OpenstackVolumePopulator", *, labels: Mapping[str, str] | None = LABELS, size: str = "2Mi", **spec: Any
+    ) -> Object:
         wanted = {
             "accessModes": ["ReadWriteOnce"],
             "dataSourceRef": {"apiGroup": "forklift.konveyor.io", "kind": kind, "name": "pop-1"},
@@ -47,7 +51,7 @@ class Source:
             "storageClassName": IMMEDIATE_CLASS,
             **spec,
         }
-        return self.cluster.make("v1", "PersistentVolumeClaim", "disk", metadata={"labels": labels or {}}, spec=wanted)
+        return self.cluster.make("v1", "PersistentVolumeClaim", "disk", metadata={"labels": dict(labels or {})}, spec=wanted)
 
     def say(self, name: str, text: str = "") -> None:
         (self.folder / name).write_text(text)

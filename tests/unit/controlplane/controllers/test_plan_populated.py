@@ -201,7 +201,10 @@ async def test_a_plan_that_is_deleted_takes_what_it_made_along(world: World) -> 
     world.migration()
     await world.fetching()
     world.api.delete("Plan", PLANS, "p")
-    at_target = lambda: [left for left in world.left() if not left.startswith("forklift-migration")]  # noqa: E731
+
+    def at_target() -> list[str]:
+        return [left for left in world.left() if not left.startswith("forklift-migration")]
+
     await world.until(lambda: not at_target() and not world.api.list("PersistentVolumeClaim", TARGET))
 
 

@@ -52,7 +52,7 @@ def collections(own_ovirt):
 class Situation:
     """A run of a plan with one VM of the lab."""
 
-    def __init__(self, lab, collections, vm, *, storage=STORAGE, networks=("ovirtmgmt", "storage-net"), changes=None):
+    def __init__(self, lab, collections, vm, *, storage=None, networks=("ovirtmgmt", "storage-net"), changes=None):
         spec = {"type": "ovirt", "url": lab.url, "secret": {"namespace": "mig", "name": "engine"}}
         provider = {"metadata": {"uid": "p", "namespace": "mig", "name": "engine"}, "spec": spec}
         self.api = Secrets(lab)
@@ -65,7 +65,7 @@ class Situation:
             migration={"metadata": {"uid": "run"}},
             spec=body,
             source=self.source,
-            storage_map={"spec": {"map": [{"source": {"name": name}, "destination": to} for name, to in storage.items()]}},
+            storage_map={"spec": {"map": [{"source": {"name": name}, "destination": to} for name, to in (storage or STORAGE).items()]}},
             network_map={"spec": {"map": [{"source": {"name": name}, "destination": POD} for name in networks]}},
             target=SimpleNamespace(is_host=True),
             settings=Settings(),

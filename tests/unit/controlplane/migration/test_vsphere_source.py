@@ -587,7 +587,7 @@ def logins(monkeypatch):
         found.append(Session())
         return found[-1]
 
-    monkeypatch.setattr(vsphere_sessions, "connect", connect)
+    monkeypatch.setattr(vsphere_sessions._sessions, "_connect", connect)
     monkeypatch.setattr(vsphere_sessions._sessions, "_open", {})
     return found
 

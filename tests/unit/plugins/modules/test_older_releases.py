@@ -9,7 +9,9 @@ import pytest
 from ansible_collections.vmshift.mtv.plugins.module_utils import plan_spec
 from ansible_collections.vmshift.mtv.plugins.module_utils.releases import since
 
-from .test_plan_module import GIVEN, world  # noqa: F401
+from . import test_plan_module
+
+world = test_plan_module.world
 
 #: What cannot be had from its type: the value of an option, and more options that go with it.
 VALUES = {
@@ -54,15 +56,15 @@ def test_every_newer_field_of_a_plan_is_an_option() -> None:
 
 
 @pytest.mark.mtv("2.8")
-def test_each_is_refused_with_its_release(world, run) -> None:  # noqa: F811
+def test_each_is_refused_with_its_release(world, run) -> None:
     world.make("ConfigMap", "scripts", "mig", "v1")
     for option, release in PLAN.items():
         more = TOGETHER if option in TOGETHER else {}
-        failed = run("plan", **{**GIVEN, **more, option: value_of(option, plan_spec.PLAN_OPTIONS[option])})
+        failed = run("plan", **{**test_plan_module.GIVEN, **more, option: value_of(option, plan_spec.PLAN_OPTIONS[option])})
         assert_told("|".join(TOGETHER) if option in TOGETHER else option, release, failed)
     for option, release in VM.items():
         vm = {"name": "app", option: value_of(option, plan_spec.VM_OPTIONS[option])}
-        assert_told(rf"vms\[\]\.{option}", release, run("plan", **{**GIVEN, "vms": [vm]}))
+        assert_told(rf"vms\[\]\.{option}", release, run("plan", **{**test_plan_module.GIVEN, "vms": [vm]}))
     assert world.do("list", "Plan") == []
 
 

@@ -205,7 +205,7 @@ async def test_what_was_made_goes_with_the_export(source):
             return True
         return False
 
-    await source.until(lambda: gone())
+    await source.until(gone)
     assert source.find(made) is None
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -8,8 +9,8 @@ import pytest
 from ansible_collections.vmshift.mtv.controlplane.migration.builders import openshift as builder
 
 LABELS = {"migration": "m", "vmID": "u"}
-POD = {"type": "pod"}
-NAD = {"type": "multus", "namespace": "tgt", "name": "vlan-7"}
+POD = MappingProxyType({"type": "pod"})
+NAD = MappingProxyType({"type": "multus", "namespace": "tgt", "name": "vlan-7"})
 
 
 def machine(**guest: Any) -> Any:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.concerns import rules_version, validate
 
-PLAIN = {"hw_disk_bus": "virtio", "hw_vif_model": "virtio"}
+PLAIN = MappingProxyType({"hw_disk_bus": "virtio", "hw_vif_model": "virtio"})
 
 
-def ids(properties: dict[str, Any] | None = PLAIN, specs: dict[str, str] | None = None, **workload: Any) -> list[str]:
-    image = {} if properties is None else {"properties": properties}
+def ids(properties: Mapping[str, Any] | None = PLAIN, specs: dict[str, str] | None = None, **workload: Any) -> list[str]:
+    image = {} if properties is None else {"properties": dict(properties)}
     whole = {"name": "web", "status": "ACTIVE", "image": image, "flavor": {"extraSpecs": specs or {}}, **workload}
     return [concern["id"].removeprefix("openstack.") for concern in validate("openstack", whole)["concerns"]]
 
