@@ -25,7 +25,7 @@ Object = dict[str, Any]
 T = TypeVar("T")
 
 
-RECHECK = 10.0  # while a plan is not valid: not every cause announces that it is gone
+RECHECK = 3.0  # as MTV, while a plan is not valid: not every cause announces that it is gone
 CHILDREN = ("Pod", "PersistentVolumeClaim", "DataVolume", "Conversion", "Secret", "ConfigMap", "PersistentVolume")
 
 

@@ -38,7 +38,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.resources import (
 )
 from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import refuse_newer
 from ansible_collections.vmshift.mtv.plugins.module_utils.stuck_vms import advice, stuck_vms
-from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import Target, WaitError, target_of, wait_for, wait_gone
+from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import VERDICT_SECONDS, Target, WaitError, target_of, wait_for, wait_gone
 
 ENDINGS = {SUCCEEDED: "has succeeded", FAILED: "has failed", CANCELED: "was canceled"}
 #: The Migration mirrors the Plan; this long the result waits for it to catch up.
@@ -173,7 +173,7 @@ class Task:
         elif not self.params["wait"]:
             raise TalkError(said)
         else:
-            wait_for(self.cluster, [target_of(plan)], ready, runs.blocks_start, timeout=self.patience())
+            wait_for(self.cluster, [target_of(plan)], ready, runs.blocks_start, timeout=self.patience(), patience=VERDICT_SECONDS)
 
     def refuse_resumption(self) -> None:
         if self.params["resume_conversion"] and not is_true(self.plan or {}, RESUMABLE):

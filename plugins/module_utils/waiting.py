@@ -21,6 +21,8 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.resources import path_
 
 #: After this long without any status about the present spec a controller is not slow but silent (some mistakes get no status at all).
 SILENCE_SECONDS = 60.0
+#: Within this long MTV looks again at a plan that it refused, because what was wrong with it may be mended elsewhere.
+VERDICT_SECONDS = 5.0
 #: A cluster that cannot be reached for this long on end is not only restarting; it may be gone for good.
 OUTAGE_SECONDS = 900.0
 _WATCH_SECONDS = 60
@@ -64,16 +66,19 @@ def wait_for(
     goal: str = "ready",
     hint: str = "",
     silence: float = SILENCE_SECONDS,
+    patience: float = 0,
 ) -> dict[Target, dict[str, Any]]:
     """Wait until `success` holds for every target; end at the first `failure` (its text says why), deletion or the deadline.
 
     Both predicates see an object only when its status speaks about its present spec (`observedGeneration`). `on_event` sees every state
     of every target, in order. `goal` completes "did not become …"; `hint` says what to look at when there is no status at all.
-    `timeout` and `silence` are seconds; silence 0 waits in silence up to the timeout. Raises WaitError, ClusterError.
+    `timeout`, `silence` and `patience` are seconds; silence 0 waits in silence up to the timeout; a failure has to outlast the patience.
+    Raises WaitError, ClusterError.
     """
     wanted = list(dict.fromkeys(targets))
     seen: dict[Target, dict[str, Any]] = {}
     waiting = set(wanted)
+    doubted: set[Target] = set()  # failed, but within the patience
 
     def look(target: Target, obj: dict[str, Any] | None) -> None:
         if obj is None:
@@ -84,12 +89,18 @@ def wait_for(
         seen[target] = obj
         if on_event:
             on_event(obj)
+        doubted.discard(target)
         if target not in waiting or not caught_up(obj):
             return
         if success(obj):
             waiting.discard(target)
-            return
-        reason = failure(obj)
+        elif failure(obj) and time.monotonic() - begin < patience:
+            doubted.add(target)
+        else:
+            refuse(target)
+
+    def refuse(target: Target) -> None:
+        reason = failure(seen[target])
         if reason:
             raise WaitError(f"{target} did not become {goal}: {reason}", target, seen)
 
@@ -98,7 +109,8 @@ def wait_for(
     def next_limit() -> float:
         # A cluster out of reach is not silent: what it would say is not known.
         quiet = silence and not observer.trouble and all(t in seen and not caught_up(seen[t]) for t in waiting)
-        return min(timeout, silence) if quiet else timeout
+        limit = min(timeout, silence) if quiet else timeout
+        return min(limit, patience) if doubted else limit
 
     with _Observer(cluster, wanted) as observer:
         while waiting:
@@ -106,6 +118,8 @@ def wait_for(
             if remaining <= 0 or not observer.next(look, remaining):
                 if time.monotonic() - begin < next_limit():
                     continue
+                for target in doubted:
+                    refuse(target)
                 target = next(t for t in wanted if t in waiting)
                 raise WaitError(_late(target, seen, next_limit(), timeout, goal, hint, observer.trouble), target, seen, timed_out=True)
     return seen

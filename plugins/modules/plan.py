@@ -409,6 +409,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
     CONVERSION_ONLY,
     CRITICAL,
     SUCCEEDED,
+    caught_up,
     describe_condition,
     is_true,
     ready,
@@ -429,7 +430,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import (
 from ansible_collections.vmshift.mtv.plugins.module_utils.resources import Result, describe, ensure_present, get
 from ansible_collections.vmshift.mtv.plugins.module_utils.runs import MAC_CONFLICTS, blocked_by_itself, blocks_start
 from ansible_collections.vmshift.mtv.plugins.module_utils.served_schema import refuse_newer
-from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import WaitError, target_of, wait_for
+from ansible_collections.vmshift.mtv.plugins.module_utils.waiting import VERDICT_SECONDS, WaitError, target_of, wait_for
 
 
 class Task:
@@ -540,7 +541,15 @@ class Task:
         if is_true(plan, SUCCEEDED):
             return plan
         try:
-            found = wait_for(self.cluster, [target], lambda obj: ready(obj) or blocked_by_itself(obj), blocks_start, timeout=limit)[target]
+            done = wait_for(
+                self.cluster,
+                [target],
+                lambda obj: ready(obj) or blocked_by_itself(obj),
+                blocks_start,
+                timeout=limit,
+                patience=VERDICT_SECONDS if caught_up(plan) else 0,
+            )
+            found = done[target]
         except WaitError as error:
             found = error.details["plan"] = error.objects.get(target) or plan
             critical = [f"{c['vm']}: {c['label']} ({c['assessment']})" for c in concerns if c.get("category") == CRITICAL]

@@ -88,6 +88,21 @@ def test_failure_ends_the_wait_with_the_conditions(kube, cluster):
     assert not caught.value.timed_out
 
 
+def test_an_old_failure_may_pass_within_the_patience(kube, cluster):
+    plans = Collection(kube, plan("one", CRITICAL))
+    plans.put("MODIFIED", plan("one", CRITICAL, ("Executing", "Advisory", "another")))
+    plans.put("MODIFIED", plan("one", READY))
+    assert ready(wait_for(cluster, [PLAN], ready, blocked, timeout=5, patience=4)[PLAN])
+
+
+@pytest.mark.parametrize("timeout", [5, 0.2])
+def test_a_failure_that_outlasts_the_patience_ends_the_wait(kube, cluster, timeout):
+    Collection(kube, plan("one", CRITICAL))
+    with pytest.raises(WaitError, match="did not become ready: TargetNameNotValid=True R: bad name") as caught:
+        wait_for(cluster, [PLAN], ready, blocked, timeout=timeout, patience=0.3)
+    assert not caught.value.timed_out
+
+
 def test_status_about_an_older_spec_decides_nothing(kube, cluster):
     plans = Collection(kube, plan("one", CRITICAL, generation=2, observed=1))
     plans.put("MODIFIED", plan("one", READY, generation=2, observed=1))
