@@ -67,7 +67,7 @@ unit() {
 
 integration() {
   say "integration tests"
-  pytest tests/integration
+  pytest -n 2 --dist loadfile tests/integration # a worker takes a file at a time: fixtures of a file are for all of its tests
 }
 
 scenarios() {
