@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.server
 import io
 import json
@@ -489,6 +490,8 @@ def spoiled(path: Path, name: str, how: str) -> None:
         members[f"{name}.mf"] = re.sub(rb"(disk1.vmdk\)= )[0-9a-f]{8}", rb"\g<1>00000000", told)
     else:
         members[ovf] = re.sub(rb'ovf:capacity="\d+"', b'ovf:capacity="%d"' % (1 << 52), members[ovf], count=1)
+        known = hashlib.sha256(members[ovf]).hexdigest().encode()
+        members[f"{name}.mf"] = re.sub(rb"(\.ovf\)= )\w+", rb"\g<1>" + known, members[f"{name}.mf"])
     path.write_bytes(archive(*members.items()))
 
 
