@@ -226,6 +226,7 @@ async def test_a_quota_that_is_too_small_shows_as_the_reason_of_the_step(world: 
     # Each disk needs its size twice while it is fetched: the second temporary claim does not fit.
     room = -(-SIZE * 10 // 9)
     world.make("v1", "ResourceQuota", "small", spec={"hard": {"requests.storage": str(room * 3)}})
+    world.say("hold")  # the first disk would be whole, and the second one let in, before anybody has looked
     world.plan(targetPowerState="off")
     world.migration()
     reason = await world.until(
@@ -235,7 +236,8 @@ async def test_a_quota_that_is_too_small_shows_as_the_reason_of_the_step(world: 
         40,
     )
     assert reason.startswith("PopulatorPVCCreationError;") and "exceeded quota: small" in reason
-    # The first disk is whole by then, its temporary claim is gone, and so the second one fits.
+    world.unsay("hold")
+    # When the first disk is whole, its temporary claim goes, and so the second one fits.
     await world.ended("Succeeded")
     assert world.are_disks_those_of_the_source()
 
