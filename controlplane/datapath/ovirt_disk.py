@@ -143,6 +143,8 @@ class Download:
     def _url(self) -> str:
         """Where the image is read. A transfer that is over is begun anew. Raises SourceGone."""
         with self._lock:
+            if self._over.is_set():  # threads may still read when the copy is ended from outside
+                raise SourceGone("the copy is over")
             try:
                 if self._transfer is None or self._transfer.phase() != GOING_ON:
                     self._say("the image transfer was lost; a new one is begun")

@@ -163,7 +163,7 @@ class Engine:
                 "vms/stop": self.power.stop,
                 "vms/shutdown": self.power.shut_down,
                 "imagetransfers/extend": self.transfers.extend,
-                "imagetransfers/finalize": lambda transfer: self.transfers.finish(transfer, Phase.FINISHED_SUCCESS),
+                "imagetransfers/finalize": lambda transfer: self.transfers.finish(transfer, Phase.FINALIZING_SUCCESS),
                 "imagetransfers/cancel": lambda transfer: self.transfers.finish(transfer, Phase.CANCELLED_USER),
             }
             action = actions.get(f"{parts[0]}/{parts[2]}")

@@ -16,7 +16,14 @@ from ansible_collections.vmshift.mtv.lab.ovirt.imageio import Daemon
 from ansible_collections.vmshift.mtv.lab.ovirt.model import Fault, Layer, World, reference
 
 Phase = types.ImageTransferPhase
-OVER = (Phase.FINISHED_SUCCESS, Phase.FINISHED_FAILURE, Phase.CANCELLED_USER, Phase.CANCELLED_SYSTEM, Phase.FINISHED_CLEANUP)
+#: What comes after each phase of an end. As with the real engine, who cancels is answered before the disk is free, which it is in the last.
+ENDING = {
+    Phase.CANCELLED_USER: Phase.FINALIZING_CLEANUP,
+    Phase.CANCELLED_SYSTEM: Phase.FINALIZING_FAILURE,
+    Phase.FINALIZING_CLEANUP: Phase.FINISHED_CLEANUP,
+    Phase.FINALIZING_FAILURE: Phase.FINISHED_FAILURE,
+    Phase.FINALIZING_SUCCESS: Phase.FINISHED_SUCCESS,
+}
 INACTIVITY_TIMEOUT = 60  # seconds
 CLIENTS = 8  # connections that qemu-nbd serves at once
 
@@ -123,7 +130,7 @@ class Transfers:
             await self._watch(transfer, running)
         except Exception as error:
             self._world.tell(1050, f"Transfer of {running.disk.name} failed: {error}")
-            await self._end(transfer, Phase.FINISHED_FAILURE)
+            await self._end(transfer, Phase.FINALIZING_FAILURE)
 
     def _nbd_server(self, socket: Path, layer: Layer, *, shallow: bool) -> list[str | Path]:
         """As a host serves it: the content of the chain as raw bytes; of a shallow transfer only of the one file of it."""
@@ -142,7 +149,7 @@ class Transfers:
             if ticket is None:
                 missing = missing + 1 if self._daemon.running else 0
                 if missing > 1:
-                    await self._end(transfer, Phase.FINISHED_FAILURE)
+                    await self._end(transfer, Phase.FINALIZING_FAILURE)
                     return
                 continue
             transfer.transferred = ticket.get("transferred", 0)
@@ -161,30 +168,33 @@ class Transfers:
         self._running[transfer.id].touched = time.monotonic()
 
     def finish(self, transfer: Any, phase: Any) -> None:
-        """By a client: finalized or canceled."""
+        """By a client: finalized or canceled; `phase`: with which the end begins."""
         self._check(transfer)
         running = self._running[transfer.id]
         if running.watcher:
             running.watcher.cancel()
-        transfer.phase, transfer.active = Phase.FINALIZING_SUCCESS if phase == Phase.FINISHED_SUCCESS else Phase.CANCELLED_USER, False
+        transfer.phase, transfer.active = phase, False
         running.watcher = asyncio.create_task(self._end(transfer, phase))
 
     def _check(self, transfer: Any) -> None:
-        if transfer.id not in self._running:
+        if transfer.id not in self._running or transfer.phase in ENDING:
             raise Fault(409, f"The image transfer {transfer.id} is over ({transfer.phase.value}).")
 
     async def _end(self, transfer: Any, phase: Any) -> None:
-        """Tickets go first: nobody reads from a server that is on its way out."""
+        """From that phase to the last. Tickets go first: nobody reads from a server that is on its way out."""
         running = self._running[transfer.id]
+        transfer.phase, transfer.active = phase, False
         while not await asyncio.to_thread(self._daemon.remove, transfer.id):
             await asyncio.sleep(0.05)
+        if ENDING[phase] in ENDING:
+            transfer.phase = ENDING[phase]
         for server in reversed(running.servers):
             await children.end(server)
         for name in ("nbd", "slow"):
             (self._world.folder / "run" / f"{transfer.id[:8]}.{name}").unlink(missing_ok=True)
         if running.disk.status == types.DiskStatus.LOCKED:
             running.disk.status = types.DiskStatus.OK
-        transfer.phase, transfer.active = phase, False
+        transfer.phase = ENDING[transfer.phase]
         transfer.transfer_url = transfer.proxy_url = None
         self._running.pop(transfer.id, None)
 

@@ -24,7 +24,10 @@ LOOK_EVERY = 0.1
 #: Phases as the API has them.
 BEGINNING, GOING_ON = ("initializing", "resuming"), "transferring"
 SUCCEEDED = "finished_success"
-OVER = (SUCCEEDED, "finished_failure", "cancelled_user", "cancelled_system", "finished_cleanup", "cancelled")
+#: On the way to its end, with the disk still locked: an engine that was told to cancel says so first, and cleans up then.
+ENDING = ("cancelled", "cancelled_user", "cancelled_system", "finalizing_success", "finalizing_failure", "finalizing_cleanup")
+FORGOTTEN = "forgotten"  # our word for a transfer that the engine does not know any more
+OVER = (SUCCEEDED, "finished_failure", "finished_cleanup", FORGOTTEN)
 
 
 @dataclass(frozen=True)
@@ -85,14 +88,14 @@ class Transfer:
             time.sleep(LOOK_EVERY)
 
     def phase(self) -> str:
-        """The phase it is in; OVER[-1] when the engine does not know it any more."""
+        """The phase it is in; FORGOTTEN when the engine does not know it any more."""
         with explained(self._endpoint):
             from ovirtsdk4 import NotFoundError
 
             try:
                 found = self._service.get()
             except NotFoundError:
-                return OVER[-1]
+                return FORGOTTEN
         self.urls = tuple(url for url in (found.transfer_url, found.proxy_url) if url) or self.urls
         return str(found.phase.value)
 
@@ -102,19 +105,29 @@ class Transfer:
 
     def finalize(self) -> None:
         """Tell that all was read, and wait until the disk is free. Raises SourceError when the engine takes the transfer for failed."""
-        with explained(self._endpoint):
-            self._service.finalize()
+        if self.phase() not in (*ENDING, *OVER):  # else an attempt whose answer was lost has got through
+            with explained(self._endpoint):
+                self._service.finalize()
         phase = self._await_end()
         if phase != SUCCEEDED:
             raise SourceError(f"the engine could not end the image transfer: it is {phase}", CONNECTION)
 
     def cancel(self) -> None:
-        """End it whatever state it is in, as far as the engine can be reached; else it ends by itself."""
+        """End it whatever state it is in, and wait until the disk is free, as far as the engine can be reached; else it ends by itself."""
         with contextlib.suppress(SourceError):
-            if self.phase() not in OVER:
-                with explained(self._endpoint):
-                    self._service.cancel()
-                self._await_end()
+            self.ask_to_cancel()
+            self._await_end()
+
+    def ask_to_cancel(self) -> None:
+        """Without waiting. One that ends already is left to it."""
+        if self.phase() in (*ENDING, *OVER):
+            return
+        try:
+            with explained(self._endpoint):
+                self._service.cancel()
+        except SourceError:
+            if self.phase() not in (*ENDING, *OVER):  # it may have begun to end by itself just now
+                raise
 
     def _await_end(self) -> str:
         until = time.monotonic() + END_SECONDS
@@ -132,8 +145,12 @@ def cancel_all(session: Session, disks: set[str]) -> list[str]:
     ids = [
         transfer.id for transfer in found if transfer.disk is not None and transfer.disk.id in disks and transfer.phase.value not in OVER
     ]
-    for id in ids:
-        Transfer(session, id).cancel()
+    transfers = [Transfer(session, id) for id in ids]
+    for transfer in transfers:  # all before one is waited for
+        with contextlib.suppress(SourceError):
+            transfer.ask_to_cancel()
+    for transfer in transfers:
+        transfer.cancel()
     return ids
 
 

@@ -146,6 +146,33 @@ def test_ends_the_transfer_when_it_is_ended_itself(copying):
     assert disk.left() == ([], [])
 
 
+def test_a_thread_that_still_reads_when_the_copy_is_ended_begins_no_transfer(copying):
+    from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovirt.session import CaFile, connect
+
+    disk = copying()
+    authorities = CaFile(disk.endpoint.ca)
+    with connect(disk.endpoint) as session:
+        with ovirt_disk.Download(session, Image(disk.facts["id"]), authorities, disk.said.append) as download:
+            download.reader().close()
+        with pytest.raises(SourceGone, match="is over"):
+            download.reader()
+    authorities.close()
+    assert disk.left() == ([], [])
+
+
+@pytest.mark.parametrize("verb", ["finalize", "cancel"])
+def test_an_end_that_was_asked_for_already_is_waited_for(lab, copying, verb):
+    from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovirt.session import connect
+
+    disk = copying()
+    with connect(disk.endpoint) as session:
+        transfer = transfers.Transfer.begin(session, Image(disk.facts["id"]))
+        getattr(session.system.image_transfers_service().image_transfer_service(transfer.id), verb)()
+        getattr(transfer, verb)()
+        assert transfer.phase() == {"finalize": "finished_success", "cancel": "finished_cleanup"}[verb]
+    assert disk.left() == ([], [])
+
+
 def test_extends_the_transfer_while_nothing_is_read(lab, copying, monkeypatch):
     monkeypatch.setattr(transfers, "INACTIVITY", 2)
     monkeypatch.setattr(ovirt_disk, "EXTEND_EVERY", 0.3)

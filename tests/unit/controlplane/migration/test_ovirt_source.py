@@ -152,5 +152,5 @@ def test_transfers_that_were_left_behind_are_canceled(situation, own_ovirt):
         others = Transfer.begin(session, Image(own_ovirt.vm("uefi")["disks"][0]["id"]))
         here.source.release({"id": here.vm["id"]})
         here.source.release({"id": "nobody"})
-        assert (left.phase(), others.phase()) == ("cancelled_user", "transferring")
+        assert (left.phase(), others.phase()) == ("finished_cleanup", "transferring")
         others.cancel()

@@ -187,10 +187,21 @@ def test_snapshots_keep_what_was_there_and_fold_away(own_ovirt: OVirt, engine: A
     assert len(own_ovirt.chain(disk)) == 1
 
 
+def test_answers_who_cancels_before_the_disk_is_free(own_ovirt: OVirt, engine: Any) -> None:
+    disk = engine.disks_service().disk_service(disk_of(own_ovirt, "uefi"))
+    transfer, _url = download(engine, disk=types.Disk(id=disk_of(own_ovirt, "uefi")))
+    transfer.cancel()
+    with pytest.raises(sdk.Error, match="is over"):
+        transfer.cancel()
+    until(lambda: transfer.get().phase == types.ImageTransferPhase.FINISHED_CLEANUP)
+    assert disk.get().status == types.DiskStatus.OK
+    assert own_ovirt.statistics()["transfers"] == []
+
+
 def test_gives_up_a_transfer_that_nobody_uses(own_ovirt: OVirt, engine: Any) -> None:
     disk = disk_of(own_ovirt, "uefi")
     transfer, _url = download(engine, disk=types.Disk(id=disk), inactivity_timeout=1)
-    until(lambda: transfer.get().phase == types.ImageTransferPhase.CANCELLED_SYSTEM)
+    until(lambda: transfer.get().phase == types.ImageTransferPhase.FINISHED_FAILURE)
     assert engine.disks_service().disk_service(disk).get().status == types.DiskStatus.OK
 
 
