@@ -16,8 +16,8 @@ from ansible_collections.vmshift.mtv.controlplane.datapath.guest_input import Ha
 from ansible_collections.vmshift.mtv.controlplane.datapath.virt_v2v import ConversionFailed, Guest, Messages, Progress
 
 _QUICK = 300.0  # seconds for qemu-img to make an overlay or to find out about it
-#: What is no message, among much that it says only because it is verbose.
-_COMPLAINT = re.compile(r"(?:\S*/)?virt-v2v-in-place: (?!virt-v2v \d)")
+#: What is no message, among much that it says only because it is verbose; at times in the middle of a line of its appliance.
+_COMPLAINT = re.compile(r"(?:^|[\s/])virt-v2v-in-place: (?!virt-v2v \d)")
 _FOUND = re.compile(r"i_(osinfo|firmware) = (\S+)")
 
 
@@ -91,4 +91,4 @@ class InPlace:
     def _line(self, line: str) -> bool:
         if match := _FOUND.search(line):
             self._found.setdefault(match[1], match[2])
-        return _COMPLAINT.match(line) is not None
+        return _COMPLAINT.search(line) is not None

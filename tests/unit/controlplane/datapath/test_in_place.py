@@ -70,6 +70,10 @@ NO_CLEVIS = (
     ("script", "said"),
     [
         (LOCKED, "No passphrase of the Secret with the keys of the VM opens /dev/sda2, which is encrypted."),
+        (
+            LOCKED.replace("/usr/bin/virt", "guestfsd: => cryptsetup_open virt"),  # what the appliance prints comes in between
+            "No passphrase of the Secret with the keys of the VM opens /dev/sda2, which is encrypted.",
+        ),
         (NO_CLEVIS, "/dev/sda2 is to be opened with Clevis, which libguestfs can from version 1.50 on; the one of this machine is older."),
     ],
 )
