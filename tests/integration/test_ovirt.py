@@ -41,7 +41,6 @@ class OVirtPlans(Plans):
         storage = [{"source": {"name": name}, "destination": {"storageClass": "vmshift-local"}} for name in ("data-nfs", "data-block")]
         self.apply("NetworkMap", "net", spec={"provider": self.pair, "map": networks})
         self.apply("StorageMap", "sto", spec={"provider": self.pair, "map": storage})
-        self.maps = {"network": {"name": "net", "namespace": PLANS}, "storage": {"name": "sto", "namespace": PLANS}}
 
 
 @pytest.fixture(scope="module")

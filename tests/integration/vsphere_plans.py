@@ -21,11 +21,18 @@ HOST = {"name": "host", "namespace": "konveyor-forklift"}
 PATIENCE = 120.0  # seconds
 
 
+def maps(suffix: str = "") -> Object:
+    """Of a plan: what `furnish` makes."""
+    return {"network": {"name": f"net{suffix}", "namespace": PLANS}, "storage": {"name": f"sto{suffix}", "namespace": PLANS}}
+
+
 class Plans:
     """One control plane that migrates from one lab, to itself or to the one that is `there`."""
 
     def __init__(self, state: State, lab: VSphere, there: Plans | None = None) -> None:
         self.state, self.lab, self.there = state, lab, there or self
+        self.pair: Object = {}
+        self.maps = maps()
         self.cluster: Cluster = connect({"kubeconfig": str(state.kubeconfig)})
 
     def apply(self, kind: str, name: str, namespace: str = PLANS, **fields: Any) -> Object:
@@ -44,8 +51,7 @@ class Plans:
         storage = [{"source": {"name": name}, "destination": {"storageClass": "vmshift-local"}} for name in ("LocalDS_0", "LocalDS_1")]
         self.apply("NetworkMap", f"net{suffix}", spec={"provider": pair, "map": networks})
         self.apply("StorageMap", f"sto{suffix}", spec={"provider": pair, "map": storage})
-        self.pair = pair
-        self.maps = {"network": {"name": f"net{suffix}", "namespace": PLANS}, "storage": {"name": f"sto{suffix}", "namespace": PLANS}}
+        self.pair, self.maps = pair, maps(suffix)
 
     def plan(self, name: str, *vms: str, **spec: Any) -> None:
         """A plan that is Ready."""
