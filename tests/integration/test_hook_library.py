@@ -172,7 +172,9 @@ def test_the_role_chooses_and_its_script_of_the_first_boot_installs(bare: Guest,
 
     entered = {**common, **site, "guest_agent_bundle": BUNDLE, "guest_agent_key_secret": "guest-ssh-key"}
     assert "way=bundle scripts=None hooks=1" in play(str(playbook), entered).output.replace("scripts= ", "scripts=None ")
-    refused = play(str(playbook), {**common, "guest_agent_bundle": BUNDLE}, fails=True)
+    nobody_enters = {**common, "guest_agent_bundle": BUNDLE}
+    assert "way=offline" in play(str(playbook), nobody_enters).output
+    refused = play(str(playbook), {**nobody_enters, "guest_agent_way": "bundle"}, fails=True)
     assert "bundle needs guest_agent_bundle and guest_agent_key_secret" in " ".join(refused.output.split())
 
 
