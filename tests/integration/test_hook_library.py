@@ -50,7 +50,7 @@ echo '/dev/sdb1 /data ext4 defaults 0 2' >> /etc/fstab
 echo 'UUID=0-0 /x ext4 defaults 0 2' >> /etc/fstab
 """
 # What it needs stays: that this comes along is seen at the first time here, and with a bundle in test_offline_agent.py.
-PURGE = f"DEBIAN_FRONTEND=noninteractive apt-get -q -y purge {AGENT}"
+PURGE = "dpkg --purge qemu-guest-agent"
 ROLE = """
 - hosts: localhost
   gather_facts: false
