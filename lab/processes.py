@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from pathlib import Path
 
 
@@ -14,3 +17,16 @@ def is_ours(pid: int, folder: Path) -> bool:
     except OSError:
         return False
     return str(folder).encode() in command and not gone
+
+
+def end(pid: int, folder: Path, patience: float = 10.0) -> None:
+    """End the process of the folder, if it is still there; killed when it takes longer than `patience` seconds."""
+    if not is_ours(pid, folder):
+        return
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + patience
+    while is_ours(pid, folder):
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            deadline += patience
+        time.sleep(0.05)

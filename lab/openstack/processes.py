@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import sqlite3
 import ssl
@@ -20,7 +19,7 @@ from ansible_collections.vmshift.mtv.lab.commands import LabError
 from ansible_collections.vmshift.mtv.lab.openstack import configuration
 from ansible_collections.vmshift.mtv.lab.openstack.configuration import CATALOG, Setting
 from ansible_collections.vmshift.mtv.lab.openstack.environment import SERVICES, services_python
-from ansible_collections.vmshift.mtv.lab.processes import is_ours
+from ansible_collections.vmshift.mtv.lab.processes import end
 
 START_DEADLINE = 600.0  # seconds; some twenty are needed on an idle machine
 STOP_DEADLINE = 15.0
@@ -130,15 +129,7 @@ def last_words(folder: Path, service: str) -> str:
 
 def stop(pid: int, folder: Path) -> None:
     """End the services of the folder, if the process is still theirs; with it all its children go."""
-    if not is_ours(pid, folder):
-        return
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_DEADLINE
-    while is_ours(pid, folder):
-        if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
-            deadline += STOP_DEADLINE
-        time.sleep(0.05)
+    end(pid, folder, STOP_DEADLINE)
 
 
 def remove_data(folder: Path) -> None:

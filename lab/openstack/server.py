@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.lab.certificates import write_certificates
-from ansible_collections.vmshift.mtv.lab.commands import LabError, run
+from ansible_collections.vmshift.mtv.lab.commands import run
 from ansible_collections.vmshift.mtv.lab.openstack import processes
 from ansible_collections.vmshift.mtv.lab.openstack.build import seeded_cloud
 from ansible_collections.vmshift.mtv.lab.openstack.configuration import REGION
+from ansible_collections.vmshift.mtv.lab.started import StartedLab
 
 if TYPE_CHECKING:
     import openstack
@@ -22,10 +23,11 @@ DOMAIN = "Default"
 
 
 @dataclass
-class OpenStack:
+class OpenStack(StartedLab):
     """`url`: of Keystone; `user`: a member of `project`, with the password that `admin` has too; `servers`: name, id, on, disks."""
 
-    folder: Path
+    KIND = "OpenStack"
+
     url: str
     password: str = field(repr=False)
     user: str = ""
@@ -55,29 +57,11 @@ class OpenStack:
         lab.write_facts()
         return lab
 
-    @classmethod
-    def attach(cls, folder: Path) -> OpenStack:
-        """The one that was started with this folder."""
-        try:
-            facts = json.loads((folder / "facts.json").read_text())
-        except FileNotFoundError as error:
-            raise LabError(f"no OpenStack lab was started in {folder}") from error
-        return cls(**{**facts, "folder": folder})
-
-    def facts(self) -> Object:
-        """All that a playbook needs to know, as plain data; with the password."""
-        return {**asdict(self), "folder": str(self.folder)}
-
-    def write_facts(self) -> None:
-        target = self.folder / "facts.json"
-        target.touch(mode=0o600)
-        target.write_text(json.dumps(self.facts(), indent=2) + "\n")
-
     def stop(self) -> None:
         """End the services and remove their data; logs stay."""
         processes.stop(self.pid, self.folder)
         processes.remove_data(self.folder)
-        (self.folder / "facts.json").unlink(missing_ok=True)
+        self.remove_facts()
         shutil.rmtree(self.folder / ".cache", ignore_errors=True)
 
     def server(self, name: str) -> Object:

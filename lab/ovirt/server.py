@@ -17,7 +17,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import ssl
 import subprocess
 import sys
@@ -25,14 +24,15 @@ import time
 import urllib.request
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.vmshift.mtv.lab import processes
 from ansible_collections.vmshift.mtv.lab.certificates import write_certificates
 from ansible_collections.vmshift.mtv.lab.commands import LabError, run
 from ansible_collections.vmshift.mtv.lab.ovirt.machines import ONE, Machine, to_json
-from ansible_collections.vmshift.mtv.lab.processes import is_ours
+from ansible_collections.vmshift.mtv.lab.started import StartedLab
 
 USER = "admin@internal"
 START_DEADLINE = 120.0  # seconds; the guests may have to be built
@@ -40,10 +40,11 @@ _MODULE = "ansible_collections.vmshift.mtv.lab.ovirt.engine"
 
 
 @dataclass
-class OVirt:
+class OVirt(StartedLab):
     """`vms`: facts of the machines made: name, id, cluster, disks (id, name, size, sha256 of what they were filled with)."""
 
-    folder: Path
+    KIND = "oVirt"
+
     url: str
     user: str
     password: str = field(repr=False)
@@ -77,36 +78,11 @@ class OVirt:
         lab.write_facts()
         return lab
 
-    @classmethod
-    def attach(cls, folder: Path) -> OVirt:
-        """The one that was started with this folder."""
-        try:
-            facts = json.loads((folder / "facts.json").read_text())
-        except FileNotFoundError as error:
-            raise LabError(f"no oVirt lab was started in {folder}") from error
-        return cls(**{**facts, "folder": folder})
-
-    def facts(self) -> dict[str, Any]:
-        """All that a playbook needs to know, as plain data; with the password."""
-        return {**asdict(self), "folder": str(self.folder)}
-
-    def write_facts(self) -> None:
-        target = self.folder / "facts.json"
-        target.touch(mode=0o600)
-        target.write_text(json.dumps(self.facts(), indent=2) + "\n")
-
     def stop(self) -> None:
         """End the engine with all that it has started, and remove its disks."""
-        if self.pid and is_ours(self.pid, self.folder):
-            os.kill(self.pid, signal.SIGTERM)
-            deadline = time.monotonic() + 10
-            while is_ours(self.pid, self.folder):
-                if time.monotonic() > deadline:
-                    os.kill(self.pid, signal.SIGKILL)
-                    break
-                time.sleep(0.05)
+        processes.end(self.pid, self.folder)
         shutil.rmtree(self.folder / "disks", ignore_errors=True)
-        (self.folder / "facts.json").unlink(missing_ok=True)
+        self.remove_facts()
 
     def vm(self, name: str) -> dict[str, Any]:
         """Facts of a VM by name. Raises KeyError."""

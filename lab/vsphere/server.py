@@ -6,19 +6,19 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import time
 import urllib.request
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.vmshift.mtv.lab import processes
 from ansible_collections.vmshift.mtv.lab.certificates import write_certificates
 from ansible_collections.vmshift.mtv.lab.commands import LabError
-from ansible_collections.vmshift.mtv.lab.processes import is_ours
+from ansible_collections.vmshift.mtv.lab.started import StartedLab
 from ansible_collections.vmshift.mtv.lab.vsphere import seed
 from ansible_collections.vmshift.mtv.lab.vsphere.binary import vcenter_program
 from ansible_collections.vmshift.mtv.lab.vsphere.machines import ONE, Machine
@@ -30,10 +30,11 @@ SIZES = {"dc": 1, "cluster": 1, "host": 2, "standalone-host": 0, "ds": 2, "pg": 
 
 
 @dataclass
-class VSphere:
+class VSphere(StartedLab):
     """`vms`: facts of the machines made: name, path, id, disks (key, file, size, sha256 of what they were filled with)."""
 
-    folder: Path
+    KIND = "vSphere"
+
     url: str
     user: str
     password: str = field(repr=False)
@@ -93,36 +94,11 @@ class VSphere:
         lab.write_facts()
         return lab
 
-    @classmethod
-    def attach(cls, folder: Path) -> VSphere:
-        """The one that was started with this folder."""
-        try:
-            facts = json.loads((folder / "facts.json").read_text())
-        except FileNotFoundError as error:
-            raise LabError(f"no vSphere lab was started in {folder}") from error
-        return cls(**{**facts, "folder": folder})
-
-    def facts(self) -> dict[str, Any]:
-        """All that a playbook needs to know, as plain data; with the password."""
-        return {**asdict(self), "folder": str(self.folder)}
-
-    def write_facts(self) -> None:
-        target = self.folder / "facts.json"
-        target.touch(mode=0o600)
-        target.write_text(json.dumps(self.facts(), indent=2) + "\n")
-
     def stop(self) -> None:
         """End the simulator, if this lab has one, and remove its datastores."""
-        if self.pid and is_ours(self.pid, self.folder):
-            os.kill(self.pid, signal.SIGTERM)
-            deadline = time.monotonic() + 10
-            while is_ours(self.pid, self.folder):
-                if time.monotonic() > deadline:
-                    os.kill(self.pid, signal.SIGKILL)
-                    break
-                time.sleep(0.05)
+        processes.end(self.pid, self.folder)
         shutil.rmtree(self.folder / "datastores", ignore_errors=True)
-        (self.folder / "facts.json").unlink(missing_ok=True)
+        self.remove_facts()
 
     def endpoint(self) -> Endpoint:
         return Endpoint(self.url, self.user, self.password, ca=self.ca)
