@@ -30,3 +30,8 @@ def end(pid: int, folder: Path, patience: float = 10.0) -> None:
             os.kill(pid, signal.SIGKILL)
             deadline += patience
         time.sleep(0.05)
+
+
+def last_line(text: str) -> str:
+    """Of what a process has told, which most often says why it ended."""
+    return next(reversed(text.strip().splitlines()), "it told nothing")

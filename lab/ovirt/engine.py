@@ -16,6 +16,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from ansible_collections.vmshift.mtv.lab.commands import LabError
 from ansible_collections.vmshift.mtv.lab.ovirt import machines, seed
 from ansible_collections.vmshift.mtv.lab.ovirt.api import Engine
 from ansible_collections.vmshift.mtv.lab.ovirt.imageio import Daemon
@@ -29,8 +30,11 @@ async def serve(folder: Path) -> None:
     engine = Engine(world, daemon, os.environ["LAB_USER"], os.environ.pop("LAB_PASSWORD"), (folder / "ca.crt").read_text())
     runner = web.AppRunner(engine.application(), access_log=None)
     try:
-        chosen = machines.from_json((folder / "machines.json").read_text())
-        _unused, facts = await asyncio.gather(daemon.start(), seed.seed(world, chosen))
+        seeding = asyncio.create_task(seed.seed(world, machines.from_json((folder / "machines.json").read_text())))
+        try:
+            await daemon.start()
+        finally:  # also when that fails: asyncio can wait for ever for a program that is given up while it is being started
+            facts = await seeding
         await runner.setup()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(folder / "server.crt", folder / "server.key")
@@ -58,4 +62,7 @@ async def _until_over(process: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1])))
+    try:
+        asyncio.run(serve(Path(sys.argv[1])))
+    except LabError as error:
+        sys.exit(str(error))

@@ -14,6 +14,7 @@ from ovirt_imageio import admin
 
 from ansible_collections.vmshift.mtv.lab.commands import LabError
 from ansible_collections.vmshift.mtv.lab.ovirt import children
+from ansible_collections.vmshift.mtv.lab.processes import last_line
 
 START_DEADLINE = 60.0  # seconds
 _LISTENING = re.compile(r"remote\.service listening on \('127\.0\.0\.1', (\d+)\)")
@@ -57,6 +58,7 @@ class Daemon:
         return self._process is not None
 
     async def start(self) -> None:
+        """Returns once it serves. Raises LabError."""
         (self._folder / "conf.d").mkdir(exist_ok=True)
         (self._folder / "run").mkdir(exist_ok=True)
         (self._folder / "run" / "control").unlink(missing_ok=True)
@@ -64,7 +66,10 @@ class Daemon:
         log = self._folder / "imageio.log"
         with log.open("wb") as output:
             program = Path(sys.executable).with_name("ovirt-imageio")
-            self._process = children.start([program, "-c", self._folder], output)
+            try:
+                self._process = children.start([program, "-c", self._folder], output)
+            except OSError as error:
+                raise LabError(f"ovirt-imageio did not start: {error.strerror}: {program}") from error
         deadline = asyncio.get_running_loop().time() + START_DEADLINE
         while True:
             text = log.read_text()
@@ -72,7 +77,7 @@ class Daemon:
             if found and "Ready for requests" in text:
                 break
             if self._process.poll() is not None or asyncio.get_running_loop().time() > deadline:
-                raise LabError(f"ovirt-imageio did not start: {text[-500:].strip()}")
+                raise LabError(f"ovirt-imageio did not start: {last_line(text)}")
             await asyncio.sleep(0.01)
         self.port = int(found[1])
 

@@ -159,4 +159,4 @@ def _first_line(process: subprocess.Popen[bytes], folder: Path) -> dict[str, Any
             return told
         time.sleep(0.02)
     process.kill()
-    raise LabError(f"the oVirt engine did not start: {(folder / 'engine.log').read_text()[-800:].strip()}")
+    raise LabError(f"the oVirt engine did not start: {processes.last_line((folder / 'engine.log').read_text())}")

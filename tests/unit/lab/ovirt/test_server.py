@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import ssl
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -251,3 +252,24 @@ def test_leaves_no_process_behind_however_it_ends(tmp_path: Path, number: signal
 def test_is_found_again_by_its_folder(tmp_path: Path) -> None:
     with pytest.raises(LabError, match="no oVirt lab was started"):
         OVirt.attach(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("daemon", "told"),
+    [
+        ("", r"No such file or directory: \S+/ovirt-imageio"),
+        ("#!/bin/sh\necho Reading >&2\necho no certificate >&2\nexit 1\n", "no certificate"),
+    ],
+)
+def test_a_daemon_that_cannot_be_started_is_told_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, daemon: str, told: str
+) -> None:
+    (tmp_path / "python").symlink_to(sys.executable)
+    if daemon:
+        (tmp_path / "ovirt-imageio").write_text(daemon)
+        (tmp_path / "ovirt-imageio").chmod(0o755)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))  # the environment's, which `python` there does not find
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(LabError, match=f"^the oVirt engine did not start: ovirt-imageio did not start: {told}$"):
+        OVirt.start(tmp_path / "engine")
+    assert not processes(tmp_path / "engine")
