@@ -34,7 +34,8 @@ def copy(
     """Copy an image; its size in bytes, and what was copied. `take`: makes the volume ready for that size, zeros all over.
 
     Where the transfer is lost in the middle, a new one goes on where it was. No transfer is left at the engine at the end, however that
-    comes; only where the process is killed the engine ends it itself. Raises SourceError, transfer.SourceGone, transfer.Damaged, OSError.
+    comes; only where the process is killed its successor ends it, or the engine itself. Raises SourceError, transfer.SourceGone,
+    transfer.Damaged, OSError.
     """
     authorities = CaFile(engine.authorities(endpoint))
     try:
@@ -164,7 +165,7 @@ class Download:
     def _begin(self) -> Transfer:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return Transfer.begin(self._session, self._image, self._say)
+                return Transfer.begin(self._session, self._image, self._say, succeeds=True)
             except SourceError as error:
                 if error.kind != CONNECTION or attempt == ATTEMPTS:
                     raise

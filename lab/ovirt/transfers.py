@@ -125,7 +125,7 @@ class Transfers:
                 }
             )
             transfer.transfer_url = transfer.proxy_url = f"https://localhost:{self._daemon.port}/images/{transfer.id}"
-            transfer.phase, transfer.active = Phase.TRANSFERRING, True
+            transfer.phase = Phase.TRANSFERRING
             running.touched = time.monotonic()
             await self._watch(transfer, running)
         except Exception as error:
@@ -152,7 +152,7 @@ class Transfers:
                     await self._end(transfer, Phase.FINALIZING_FAILURE)
                     return
                 continue
-            transfer.transferred = ticket.get("transferred", 0)
+            transfer.active, transfer.transferred = ticket["active"], ticket.get("transferred", 0)
             if ticket["active"] or ticket["idle_time"] < self.look_every * 2:
                 running.touched = time.monotonic()
             idle = time.monotonic() - running.touched

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Image transfers: the engine's leave to read a disk, or what a snapshot has kept of it, from a host that has it.
 
-A transfer locks its disk. It ends by itself when nobody uses it for INACTIVITY seconds and nobody extends it.
+A transfer locks its disk. It ends by itself when nobody uses it for INACTIVITY seconds and nobody extends it. Whose it is the engine does
+not tell; what it tells is how a transfer was asked for, and whether anybody reads by it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovirt.session 
 INACTIVITY = 20  # seconds; whoever reads by a transfer extends it more often
 BEGIN_SECONDS = 300.0  # until a transfer that was asked for must have begun
 END_SECONDS = 120.0
+SILENCE = 5.0  # seconds without a byte, after which a transfer that a killed program may have left is taken for that
 LOOK_EVERY = 0.1
 #: Phases as the API has them.
 BEGINNING, GOING_ON = ("initializing", "resuming"), "transferring"
@@ -52,12 +54,12 @@ class Transfer:
         self.urls: tuple[str, ...] = ()
 
     @classmethod
-    def begin(cls, session: Session, image: Image, say: Callable[[str], None] = lambda _line: None) -> Transfer:
-        """Ask for a transfer and wait until it has begun. A disk that is locked is waited for: an earlier reader may have left a transfer
-        behind, which the engine ends.
+    def begin(cls, session: Session, image: Image, say: Callable[[str], None] = lambda _line: None, *, succeeds: bool = False) -> Transfer:
+        """Ask for a transfer and wait until it has begun. A disk that is locked is waited for. `succeeds`: an earlier program may have been
+        killed; the transfer that it has left is canceled, which the engine would end by itself after a while.
         """
         until = time.monotonic() + BEGIN_SECONDS
-        told = False
+        told, left = False, _Left(session, image.disk)
         while True:
             try:
                 transfer = cls(session, _ask_for(session, image))
@@ -68,6 +70,8 @@ class Transfer:
                 if not told:
                     say(f"the disk is in use, which is waited for: {error}")
                     told = True
+                if succeeds and left.canceled():
+                    say("nobody reads by the image transfer that an earlier attempt has left: it was canceled")
                 time.sleep(LOOK_EVERY * 5)
         try:
             transfer._await_begin(until)
@@ -152,6 +156,44 @@ def cancel_all(session: Session, disks: set[str]) -> list[str]:
     for transfer in transfers:
         transfer.cancel()
     return ids
+
+
+class _Left:
+    """What keeps a disk locked: a transfer that a program like this has begun and not ended."""
+
+    def __init__(self, session: Session, disk: str) -> None:
+        self._session, self._disk = session, disk
+        self._seen: tuple[str, int] | None = None
+        self._since = 0.0
+
+    def canceled(self) -> bool:
+        """Whether there was one, by which nobody has read for SILENCE seconds of looks. Raises SourceError."""
+        found = self._find()
+        seen = (found.id, found.transferred or 0) if found is not None and not found.active else None
+        now = time.monotonic()
+        if seen is None or seen != self._seen:
+            self._seen, self._since = seen, now
+            return False
+        if now - self._since < SILENCE:
+            return False
+        Transfer(self._session, found.id).cancel()
+        return True
+
+    def _find(self) -> Any:
+        with explained(self._session.endpoint):
+            found = self._session.system.image_transfers_service().list()
+        return next((transfer for transfer in found if self._is_like_ours(transfer)), None)
+
+    def _is_like_ours(self, transfer: Any) -> bool:
+        """Asked for as _ask_for does: other clients take the engine's own timeout, or one of theirs."""
+        return (
+            transfer.disk is not None
+            and transfer.disk.id == self._disk
+            and transfer.phase.value == GOING_ON
+            and transfer.direction.value == "download"
+            and transfer.timeout_policy is not None
+            and (transfer.inactivity_timeout, transfer.timeout_policy.value) == (INACTIVITY, "cancel")
+        )
 
 
 class _Locked(Exception):

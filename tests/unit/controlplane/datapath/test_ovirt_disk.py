@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
+import ssl
 import threading
 import time
+import urllib.parse
 
 import pytest
 
@@ -182,15 +185,53 @@ def test_extends_the_transfer_while_nothing_is_read(lab, copying, monkeypatch):
     assert disk.holds_all() and "the image transfer was lost; a new one is begun" not in disk.said
 
 
-def test_waits_for_a_transfer_that_a_killed_one_has_left(lab, copying, monkeypatch):
+def left_behind(disk):
+    """Where the bytes are of a transfer that nobody will end."""
     from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovirt.session import connect
 
-    monkeypatch.setattr(transfers, "INACTIVITY", 1)
-    disk = copying()
     with connect(disk.endpoint) as session:
-        transfers.Transfer.begin(session, Image(disk.facts["id"]))
+        return transfers.Transfer.begin(session, Image(disk.facts["id"])).urls[0]
+
+
+def test_ends_the_transfer_that_a_killed_one_has_left(copying, monkeypatch):
+    monkeypatch.setattr(transfers, "INACTIVITY", 3600)  # the engine would not
+    monkeypatch.setattr(transfers, "SILENCE", 0.5)
+    disk = copying()
+    left_behind(disk)
     disk.copy()
     assert disk.holds_all() and "is locked" in disk.said[0]
+    assert disk.said[1] == "nobody reads by the image transfer that an earlier attempt has left: it was canceled"
+    assert disk.left() == ([], [])
+
+
+def test_waits_for_a_transfer_that_was_asked_for_otherwise(copying, monkeypatch):
+    disk = copying()
+    with monkeypatch.context() as theirs:
+        theirs.setattr(transfers, "INACTIVITY", 2)
+        left_behind(disk)
+    monkeypatch.setattr(transfers, "SILENCE", 0.0)
+    disk.copy()
+    assert disk.holds_all() and not [line for line in disk.said if "canceled" in line]
+
+
+def test_leaves_a_transfer_alone_as_long_as_somebody_reads_by_it(copying, monkeypatch):
+    """As of a disk that two VMs share."""
+    from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovirt.session import connect
+
+    monkeypatch.setattr(transfers, "SILENCE", 0.0)
+    disk = copying()
+    url = urllib.parse.urlsplit(left_behind(disk))
+    reader = http.client.HTTPSConnection(url.netloc, context=ssl.create_default_context(cadata=disk.endpoint.ca))
+    reader.request("GET", url.path)
+    answer = reader.getresponse()  # more than fits into what lies between, and it is not taken
+    with connect(disk.endpoint) as session:
+        until(lambda: any(transfer.active for transfer in session.system.image_transfers_service().list()))
+        left = transfers._Left(session, disk.facts["id"])
+        assert not any(left.canceled() for _unused in range(3))
+        answer.close()
+        reader.close()
+        until(left.canceled)
+    assert disk.left() == ([], [])
 
 
 def test_takes_the_proxy_where_the_host_cannot_be_reached(lab, copying, monkeypatch):
