@@ -129,7 +129,7 @@ def serve(state: State, *options: str, **variables: str) -> subprocess.Popen[byt
             stdout=log,
             stderr=log,
         )
-    for _attempt in range(200):
+    for _attempt in range(1200):
         if lifetime.read_endpoints(state):
             return process
         try:
@@ -143,16 +143,16 @@ def serve(state: State, *options: str, **variables: str) -> subprocess.Popen[byt
 @pytest.fixture(scope="session")
 def debian(plane: Plane) -> Guest:
     """A full Debian guest that runs, with its agent and no route out; root's key is known. Nobody may switch it off for good."""
-    return _debian(plane, "lab-debian", agent=True, mac="00:50:56:8a:0a:01")
+    return _debian("lab-debian", plane=plane, agent=True, mac="00:50:56:8a:0a:01")
 
 
 @pytest.fixture(scope="session")
 def start_debian(plane: Plane) -> Callable[..., Guest]:
-    """Start another full Debian guest: name, `agent`, `mac`, `annotations`."""
-    return partial(_debian, plane)
+    """Start another full Debian guest: name, `agent`, `mac`, `annotations`, and `plane` where it is not to be the session's."""
+    return partial(_debian, plane=plane)
 
 
-def _debian(plane: Plane, name: str, *, agent: bool, mac: str, annotations: dict[str, str] | None = None) -> Guest:
+def _debian(name: str, *, plane: Plane, agent: bool, mac: str, annotations: dict[str, str] | None = None) -> Guest:
     if os.geteuid() != 0:
         pytest.skip("the full Debian guest is built by mmdebstrap, which needs root")
     assert plane.state

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
+import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from kubernetes import client, config
 
 from ansible_collections.vmshift.mtv.lab import guests
+from ansible_collections.vmshift.mtv.tests.integration.accounts import DOCS, make_account, make_key_secret
+from ansible_collections.vmshift.mtv.tests.integration.conftest import ANSIBLE_PLAYBOOK, ROOT, environment
 from ansible_collections.vmshift.mtv.tests.integration.guest import Guest
 
 pytestmark = pytest.mark.skipif("KUBECONFIG" in os.environ, reason="the source is on this machine")
 
-ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE, TARGET, GUEST = "konveyor-forklift", "hooked-target", "hook-guest"
 FORKLIFT = ("forklift.konveyor.io", "v1beta1")
 IMAGE = "quay.io/konveyor/hook-runner:latest"
@@ -172,23 +175,17 @@ def test_hooks_run_before_and_after_a_migration(
     assert client.BatchV1Api(core.api_client).list_namespaced_job(NAMESPACE, label_selector="resource=hook-config").items == []
 
 
-def test_the_manifest_in_docs_is_enough_for_a_hook_that_enters_a_guest_and_for_nothing_else(
-    plane: Any, play: Callable[..., Any], core: client.CoreV1Api, debian: Guest, tmp_path: Path
-) -> None:
-    manifest = (ROOT / "docs/hook_rbac.yml").read_text().replace("namespace: migrations", f"namespace: {NAMESPACE}")
-    made = yaml.safe_load(manifest.replace("namespace: production", f"namespace: {debian.namespace}"))["items"]
-    rbac = client.RbacAuthorizationV1Api(core.api_client)
-    for part in made:
-        create = {
-            "ServiceAccount": core.create_namespaced_service_account,
-            "Role": rbac.create_namespaced_role,
-            "RoleBinding": rbac.create_namespaced_role_binding,
-        }[part["kind"]]
-        create(part["metadata"]["namespace"], part)
+@pytest.fixture(scope="module")
+def furnished(core: client.CoreV1Api, debian: Guest) -> None:
+    """The account of docs for hooks that enter the guest, and the Secret with its key."""
+    make_account(core, "hook_rbac.yml", NAMESPACE, debian.namespace)
     assert debian.key
-    core.create_namespaced_secret(
-        NAMESPACE, {"metadata": {"name": "guest-ssh-key"}, "data": {"key": base64.b64encode(debian.key.read_bytes()).decode()}}
-    )
+    make_key_secret(core, NAMESPACE, debian.key)
+
+
+def test_the_manifest_in_docs_is_enough_for_a_hook_that_enters_a_guest_and_for_nothing_else(
+    plane: Any, core: client.CoreV1Api, debian: Guest, furnished: None, tmp_path: Path
+) -> None:
     (tmp_path / "hook.yml").write_text(INTO_THE_GUEST)
     variables = {
         "hook_plan": "hooked",
@@ -199,11 +196,8 @@ def test_the_manifest_in_docs_is_enough_for_a_hook_that_enters_a_guest_and_for_n
         "hook_service_account": "hook-runner",
         "hook_vars": {"vm_namespace": debian.namespace, "vm_name": debian.name, "key_namespace": NAMESPACE},
     }
-    os.environ["K8S_AUTH_KUBECONFIG"] = str(plane.kubeconfig)
-    try:
-        entered = play_with_environment(variables)
-    finally:
-        del os.environ["K8S_AUTH_KUBECONFIG"]
+    cluster = {"K8S_AUTH_KUBECONFIG": str(plane.kubeconfig)}
+    entered = with_environment("playbooks/hook_dry_run.yml", variables, cluster)
     assert "in the guest lab-debian" in entered
     review = client.AuthorizationV1Api(core.api_client)
     for verb, group, resource, name in (
@@ -216,22 +210,43 @@ def test_the_manifest_in_docs_is_enough_for_a_hook_that_enters_a_guest_and_for_n
         assert review.create_subject_access_review(asked).status.allowed is False
 
 
-def play_with_environment(variables: dict[str, Any]) -> str:
-    """The dry-run playbook as the documentation calls it: the cluster comes from the environment."""
-    import json
-    import subprocess
-
-    from ansible_collections.vmshift.mtv.tests.integration.conftest import ANSIBLE_PLAYBOOK, environment
-
+def with_environment(playbook: str, variables: dict[str, Any], more: dict[str, str], *, fails: bool = False) -> str:
+    """Run a playbook as the documentation calls it: the cluster comes from the environment. What it prints."""
     done = subprocess.run(
-        [ANSIBLE_PLAYBOOK, "playbooks/hook_dry_run.yml", "-e", json.dumps(variables)],
+        [ANSIBLE_PLAYBOOK, playbook, "-e", json.dumps(variables)],
         cwd=ROOT,
-        env={**environment(), "K8S_AUTH_KUBECONFIG": os.environ["K8S_AUTH_KUBECONFIG"]},
+        env={**environment(), **more},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
-    assert done.returncode == 0, done.stdout[-4000:]
+    assert bool(done.returncode) == fails, done.stdout[-4000:]
     return done.stdout
+
+
+def test_the_playbook_for_aap_needs_a_token_of_that_account_alone(
+    core: client.CoreV1Api, debian: Guest, furnished: None, tmp_path: Path
+) -> None:
+    """Run as AAP runs it: with the variables of a launch, and with what its credential for a cluster leaves in the environment."""
+    (example,) = re.findall(r"```yaml\n(- name: Does the VM run.*?)```", (DOCS / "hooks.md").read_text(), re.DOTALL)
+    (tmp_path / "hook.yml").write_text(example)
+    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
+    configuration = core.api_client.configuration
+    credential = {
+        "K8S_AUTH_HOST": configuration.host,
+        "K8S_AUTH_SSL_CA_CERT": configuration.ssl_ca_cert,
+        "K8S_AUTH_VERIFY_SSL": "true",
+        "K8S_AUTH_API_KEY": core.create_namespaced_service_account_token("hook-runner", NAMESPACE, asked).status.token,
+    }
+    launch = {
+        "vm_id": "vm-1",
+        "vm_name": debian.name,
+        "vm_namespace": debian.namespace,
+        "plan_name": "hooked",
+        "migration_phase": "PostHook",
+    }
+    assert "ok=2" in with_environment(str(tmp_path / "hook.yml"), launch, credential)
+    elsewhere = with_environment(str(tmp_path / "hook.yml"), {**launch, "vm_namespace": TARGET}, credential, fails=True)
+    assert "is forbidden" in elsewhere or "Forbidden" in elsewhere
