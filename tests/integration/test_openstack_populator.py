@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import socket
+import struct
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
+from cryptography.fernet import Fernet, MultiFernet
+from gate import REGION, Gate, region
 
-from ansible_collections.vmshift.mtv.controlplane.datapath import openstack_populator, transfer
+from ansible_collections.vmshift.mtv.controlplane.datapath import openstack_populator, populator, transfer
 from ansible_collections.vmshift.mtv.controlplane.datapath.populator import Target, Unfit
 from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import SourceGone, Totals
 from ansible_collections.vmshift.mtv.lab.openstack.server import OpenStack
@@ -64,9 +64,17 @@ def packed(openstack: OpenStack, tmp_path_factory: pytest.TempPathFactory) -> It
         cloud.image.delete_image(made.id)
 
 
-def fill(openstack: OpenStack, image: str, target: Target, tell: Callable[[Totals], None] = lambda _totals: None, **options: str) -> Any:
+def fill(
+    openstack: OpenStack,
+    image: str,
+    target: Target,
+    tell: Callable[[Totals], None] = lambda _totals: None,
+    *,
+    endpoint: str = "",
+    **options: str,
+) -> Any:
     environment = {**openstack.secret(), **options}
-    return openstack_populator.fill(Given(openstack.url, image), environment, target, tell)  # type: ignore[arg-type]
+    return openstack_populator.fill(Given(endpoint or openstack.url, image), environment, target, tell)  # type: ignore[arg-type]
 
 
 def sums(openstack: OpenStack) -> dict[str, str]:
@@ -119,8 +127,46 @@ def test_as_a_program_it_tells_how_far_it_is(openstack: OpenStack, target: Targe
     assert openstack.password not in done.stdout + done.stderr + " ".join(command)
 
 
-def test_a_token_that_expires_in_the_middle_is_renewed(openstack: OpenStack, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Glance refuses the token from some point on, as it refuses one that has expired; the copy goes on with a new one."""
+@pytest.fixture
+def gates(openstack: OpenStack) -> Iterator[dict[str, Gate]]:
+    """Behind them stand Glance and Keystone of a region of its own."""
+    found = {"image": Gate(openstack.endpoints["glance"]), "identity": Gate(openstack.url)}
+    with region(openstack, found):
+        yield found
+
+
+@pytest.mark.parametrize("keystone", ["there", "away"])
+def test_a_token_that_expires_in_the_middle_is_renewed(
+    openstack: OpenStack, target: Target, gates: dict[str, Gate], monkeypatch: pytest.MonkeyPatch, keystone: str
+) -> None:
+    """From some point on the token is one that Keystone itself has let expire; the copy goes on with a new one, once there can be one."""
+    aged: list[str] = []
+    renew = openstack_populator.Image.renew
+
+    def tell(totals: Totals) -> None:
+        if not aged and totals.done > 64 * MIB:
+            aged.append(expired(openstack, images[0].token()))
+            images[0]._token = aged[0]
+            if keystone == "away":
+                gates["identity"].shut()
+
+    def back_at_the_first_try(image: openstack_populator.Image, refused: str) -> bool:
+        try:
+            return renew(image, refused)
+        except SourceError:
+            gates["identity"].open()
+            raise
+
+    images = remembered(monkeypatch)
+    monkeypatch.setattr(openstack_populator.Image, "renew", back_at_the_first_try)
+    fill(openstack, openstack.images["guest-raw"], target, tell, endpoint=gates["identity"].url, regionName=REGION)
+    assert aged and images[0].token() != aged[0]
+    assert (gates["identity"].refused > 0) == (keystone == "away")
+    assert sha256(target.path) == sums(openstack)[openstack.images["guest-raw"]]
+
+
+def remembered(monkeypatch: pytest.MonkeyPatch) -> list[openstack_populator.Image]:
+    """The images that the program will look at."""
     images: list[openstack_populator.Image] = []
     make = openstack_populator.Image.__init__
 
@@ -129,100 +175,55 @@ def test_a_token_that_expires_in_the_middle_is_renewed(openstack: OpenStack, tar
         images.append(image)
 
     monkeypatch.setattr(openstack_populator.Image, "__init__", remember)
-    spoiled: list[int] = []
-
-    def tell(totals: Totals) -> None:
-        if not spoiled and totals.done > 64 * MIB:
-            spoiled.append(totals.done)
-            images[0]._token = "gAAAAABexpired"
-
-    fill(openstack, openstack.images["guest-raw"], target, tell)
-    assert spoiled and images[0]._token != "gAAAAABexpired"
-    assert sha256(target.path) == sums(openstack)[openstack.images["guest-raw"]]
+    return images
 
 
-class Breaking:
-    """Stands before Glance and cuts connections: each after `after` bytes, as long as `cuts` are left. Closed, it refuses all."""
-
-    def __init__(self, upstream: str) -> None:
-        parts = urlsplit(upstream)
-        self._upstream = (parts.hostname, parts.port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.after, self.cuts = 1 << 60, 0
-        self._open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _address = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self._upstream)
-            self._open += [client, server]
-            threading.Thread(target=self._pump, args=(client, server, False), daemon=True).start()
-            threading.Thread(target=self._pump, args=(server, client, True), daemon=True).start()
-
-    def _pump(self, source: socket.socket, sink: socket.socket, counted: bool) -> None:
-        passed = 0
-        with contextlib.suppress(OSError):
-            while data := source.recv(1 << 16):
-                passed += len(data)
-                if counted and passed > self.after and self.cuts:
-                    self.cuts -= 1
-                    break
-                sink.sendall(data)
-        for end in (source, sink):
-            shut(end)
-
-    def close(self) -> None:
-        shut(self._listener)
-        self._listener.close()
-        for end in self._open:
-            shut(end)
+def expired(openstack: OpenStack, token: str) -> str:
+    """The same token of Keystone's, sealed with its own key, as it is when its hour is over."""
+    keys = openstack.folder / "etc/keystone/fernet-keys"
+    fernet = MultiFernet([Fernet(key.read_bytes()) for key in sorted(keys.iterdir(), reverse=True)])
+    payload = fernet.decrypt(token + "=" * (-len(token) % 4))
+    now = time.time()
+    # The only number in it that is a time to come: 64 bits of floating point in MessagePack.
+    offsets = [offset for offset, byte in enumerate(payload[:-8]) if byte == 0xCB]
+    (at,) = [offset + 1 for offset in offsets if 0 < struct.unpack_from(">d", payload, offset + 1)[0] - now < 7 * 24 * 3600]
+    return fernet.encrypt(payload[:at] + struct.pack(">d", now - 1) + payload[at + 8 :]).decode().rstrip("=")
 
 
-def shut(end: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        end.shutdown(socket.SHUT_RDWR)
-
-
-@pytest.fixture
-def breaking(openstack: OpenStack) -> Iterator[Breaking]:
-    """Glance of a region of its own goes through it."""
-    proxy = Breaking(openstack.endpoints["glance"])
-    with openstack.connect(admin=True) as cloud:
-        identity = cloud.identity
-        region = identity.create_region(id="Shaky")
-        services = {service.type: service.id for service in identity.services()}
-        made = [
-            identity.create_endpoint(service_id=services[type], interface="public", url=url, region_id="Shaky")
-            for type, url in (("image", f"https://127.0.0.1:{proxy.port}"), ("identity", openstack.url))
-        ]
-        yield proxy
-        proxy.close()
-        for endpoint in made:
-            identity.delete_endpoint(endpoint)
-        identity.delete_region(region)
-
-
-def test_connections_that_break_are_made_anew(openstack: OpenStack, target: Target, breaking: Breaking) -> None:
-    breaking.after, breaking.cuts = 3 * MIB, 6
+def test_connections_that_break_are_made_anew(openstack: OpenStack, target: Target, gates: dict[str, Gate]) -> None:
+    gates["image"].cut(after=3 * MIB, times=6)
     image = openstack.images["guest-raw"]
-    filled = fill(openstack, image, target, regionName="Shaky")
-    assert breaking.cuts == 0
+    filled = fill(openstack, image, target, regionName=REGION)
+    assert gates["image"].cuts == 0
     assert filled.totals.read == 256 * MIB and sha256(target.path) == sums(openstack)[image]
 
 
-def test_a_source_that_goes_away_is_told_in_one_sentence(openstack: OpenStack, target: Target, breaking: Breaking) -> None:
+def test_a_cloud_that_is_away_at_the_begin_is_asked_again(
+    openstack: OpenStack, target: Target, gates: dict[str, Gate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        gates["identity"].open()
+
+    monkeypatch.setattr(populator, "say", say)
+    monkeypatch.setattr(openstack_populator, "PAUSE", 0.05)
+    gates["identity"].shut()
+    image = openstack.images["guest-data"]
+    fill(openstack, image, target, endpoint=gates["identity"].url, regionName=REGION)
+    assert said[0].startswith(f"this is tried again: {gates['identity'].url} cannot be asked to log in: ")
+    assert sha256(target.path) == sha256(openstack.folder / "data/glance" / image)
+
+
+def test_a_source_that_goes_away_is_told_in_one_sentence(openstack: OpenStack, target: Target, gates: dict[str, Gate]) -> None:
     def tell(totals: Totals) -> None:
         if totals.done > 32 * MIB:
-            breaking.close()
+            gates["image"].shut()
 
     image = openstack.images["guest-raw"]
     with pytest.raises(SourceGone, match=f"image {image} was not downloaded completely") as failure:
-        fill(openstack, image, target, tell, regionName="Shaky")
+        fill(openstack, image, target, tell, regionName=REGION)
     assert "\n" not in str(failure.value)
 
 

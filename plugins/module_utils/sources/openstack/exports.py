@@ -10,6 +10,7 @@ else. Nothing here waits: a look goes one step on wherever that is possible.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -163,7 +164,10 @@ class Exports:
         self._mark(made["image_id"], OF_VOLUME, volume)
 
     def _mark(self, image: str, property: str, value: str) -> None:
-        with self._session.talking("say of an image what it was made of") as cloud:
+        """An image that is gone, because Nova or Cinder has given it up in this moment, is missed at the next look."""
+        from openstack.exceptions import NotFoundException
+
+        with self._session.talking("say of an image what it was made of") as cloud, contextlib.suppress(NotFoundException):
             cloud.image.update_image(image, **{property: value})
 
     # Clearing

@@ -17,7 +17,11 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.sources import AUTH, C
 TIMEOUT = 60.0  # seconds for one request
 PASSWORD, TOKEN, APPLICATION_CREDENTIAL = "password", "token", "applicationcredential"
 AUTH_TYPES = (PASSWORD, TOKEN, APPLICATION_CREDENTIAL)
-_WHY = re.compile(r"certificate verify failed: ([^()]+)|\[Errno -?\d+\] ([^'\")\]]+)")
+#: What requests and urllib3 wrap into several layers when a connection fails.
+_WHY = re.compile(
+    r"Caused by .*?certificate verify failed: ([^()]+)|Caused by .*?\[Errno -?\d+\] ([^'\")\]]+)"
+    r"|'Connection aborted\.', \w+\((?:\d+, )?'([^']+)'"
+)
 #: Keys of the Secret whose values nobody may see.
 CONFIDENTIAL = ("password", "token", "applicationCredentialSecret")
 
@@ -274,5 +278,5 @@ def _answered(credentials: Credentials, doing: str, status: int, error: Exceptio
 def words(error: BaseException) -> str:
     """What an error says, in one line; of a connection that failed, why."""
     text = " ".join(str(getattr(error, "details", "") or getattr(error, "message", "") or error).split()) or type(error).__name__
-    why = _WHY.search(text) if "Caused by" in text else None
-    return (why[1] or why[2]).strip() if why else text[:500]
+    why = _WHY.search(text)
+    return (why[1] or why[2] or why[3]).strip() if why else text[:500]

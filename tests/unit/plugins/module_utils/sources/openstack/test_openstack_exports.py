@@ -145,6 +145,25 @@ def test_a_server_that_boots_from_an_image() -> None:
     assert set(cloud.left()) == {"images"}
 
 
+def test_an_image_that_is_given_up_in_this_moment_is_made_again() -> None:
+    """As by Nova, which deletes the image of a server whose snapshot fails at the end."""
+    from openstack.exceptions import NotFoundException
+
+    class Failing(Cloud):
+        failures = 1
+
+        def update_image(self, id: str, **properties: str) -> None:
+            if self.failures:
+                self.failures -= 1
+                del self.kept["images"][id]
+                raise NotFoundException("Not Found")
+            super().update_image(id, **properties)
+
+    cloud = Failing(image="i1", volumes=())
+    assert set(finish(cloud)) == {"i1"}
+    assert cloud.made == [f"images {NAME}"] * 2
+
+
 def test_a_server_without_volumes() -> None:
     assert set(finish(Cloud(image="i1", volumes=()))) == {"i1"}
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import AUTH, CONNECTION, DATA, SourceError
-from ansible_collections.vmshift.mtv.plugins.module_utils.sources.openstack.session import Credentials, explained, open_session
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources.openstack.session import Credentials, explained, open_session, words
 
 URL = "https://keystone.example.com:5000/v3"
 LOGIN = {"username": "migrator", "password": "geheim-1"}
@@ -120,3 +120,20 @@ def test_what_an_answer_means(status: int, login: bool, kind: str) -> None:
 
 def test_nobody_reads_a_password_in_credentials() -> None:
     assert "geheim" not in repr(Credentials(URL, LOGIN))
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "why"),
+    [
+        ("('Connection aborted.', ConnectionResetError(104, 'Connection reset by peer'))", "Connection reset by peer"),
+        ("('Connection aborted.', RemoteDisconnected('Remote end closed connection'))", "Remote end closed connection"),
+        ("Max retries exceeded (Caused by NewConnectionError('<Connection>: [Errno 111] Connection refused'))", "Connection refused"),
+        (
+            "Max retries exceeded (Caused by SSLError(1, 'certificate verify failed: self-signed certificate (_ssl.c:1)'))",
+            "self-signed certificate",
+        ),
+        ("no reason", f"Unable to establish connection to {URL}: no reason"),
+    ],
+)
+def test_of_a_connection_that_fails_only_the_reason_is_told(wrapped: str, why: str) -> None:
+    assert words(Exception(f"Unable to establish connection to {URL}: {wrapped}")) == why
