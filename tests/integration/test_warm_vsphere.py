@@ -34,7 +34,7 @@ pytestmark = pytest.mark.skipif(bool(os.environ.get("KUBECONFIG")), reason="need
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Any:
     disks = (Disk(size=24 * MIB), Disk(size=40 * MIB, datastore="LocalDS_1"))
-    machines = [Machine(f"app-{n}", disks=disks, nics=(Nic(),), tracked=True) for n in range(7)]
+    machines = [Machine(f"app-{n}", disks=disks, nics=(Nic(),), tracked=True) for n in range(9)]
     lab = VSphere.start(tmp_path_factory.mktemp("vcenter"), machines, while_process=os.getpid())
     yield lab
     lab.stop()
@@ -235,6 +235,46 @@ def test_a_vm_that_is_deleted_between_two_copies_fails_and_says_so(plans: Plans,
     assert plans.is_true("Plan", "deleted", "Failed")
     assert f"has no {source.id} (any more)" in plans.vm("deleted")["error"]["reasons"][0]
     assert "app-5" not in {vm["metadata"]["name"] for vm in plans.list("VirtualMachine")}
+
+
+@pytest.fixture
+def use_role(plans: Plans, play: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
+    """Run a role for plans, as a playbook of a user does."""
+    defaults = {"group/vmshift.mtv.mtv": {"kubeconfig": str(plans.state.kubeconfig)}}
+
+    def run(role: str, *names: str, fails: bool = False, **more: Any) -> Any:
+        variables = {f"{role}_plans": names, f"{role}_namespace": PLANS, **{f"{role}_{key}": value for key, value in more.items()}}
+        book = {"hosts": "localhost", "gather_facts": False, "module_defaults": defaults, "roles": [f"vmshift.mtv.{role}"]}
+        (tmp_path / "book.yml").write_text(json.dumps([book]))
+        return play(str(tmp_path / "book.yml"), variables, fails=fails)
+
+    return run
+
+
+def test_the_role_cuts_over_several_plans_at_one_time(plans: Plans, lab: VSphere, use_role: Callable[..., Any]) -> None:
+    """No plan is given a time while one of them has not begun; then each is, before the first is waited for."""
+    waves = {"wave-7": "app-7", "wave-8": "app-8"}
+    for plan, vm in waves.items():
+        raw(plans, plan, vm)
+    plans.run("wave-7-1", "wave-7")
+    plans.until(lambda: plans.vm("wave-7").get("id"))
+    refused = use_role("cutover", *waves, fails=True)
+    assert "wave-8: no migration of this plan has begun" in " ".join(refused.output.split())
+    assert "cutover" not in plans.get("Migration", "wave-7-1")["spec"]
+
+    use_role("warm_migration", *waves, interval=1)
+    for vm in waves.values():
+        write(lab, vm, 1, (11 * MIB, b"after the first copy"))
+    ended = use_role("cutover", *waves)
+    assert ended.output.index("TASK [vmshift.mtv.cutover : Wait for the end]") > ended.output.rindex(
+        "changed: [localhost] => (item=wave-8)"
+    )
+    for plan, vm in waves.items():
+        assert f"{plan}: 1 of 1 VMs migrated." in ended.output
+        plans.succeeded(plan)
+        assert [lab.sha256(vm, disk) for disk in (0, 1)] == plans.sums(plan)
+    assert ended.changed == 1, "the time of each plan, in one task"
+    assert use_role("cutover", *waves).changed == 0
 
 
 @pytest.fixture(scope="module")
