@@ -46,8 +46,8 @@ def after_success(here: Objects, there: Objects, plan: Object, vm: Object, *, re
     _delete_hooks(here, plan, vm["id"])
 
 
-def of_vm(here: Objects, there: Objects, plan: Object, vm: Object, *, succeeded: bool) -> bool:
-    """All that is left of a VM's runs; the target too when it did not succeed and the plan wants failed ones deleted.
+def of_vm(here: Objects, there: Objects, plan: Object, vm: Object, *, keeps_target: bool) -> bool:
+    """All that is left of a VM's runs; the target too unless that is kept, or the plan wants none deleted that failed.
 
     True when nothing is left; False while something is still on its way out: a pod may go on writing until then.
     """
@@ -59,7 +59,7 @@ def of_vm(here: Objects, there: Objects, plan: Object, vm: Object, *, succeeded:
     if there is here:
         there.delete_all("Job", None, wanted)
         left += _delete_populator_pods(there, plan, vm["id"])
-    if not succeeded and _deletes_failed(plan, vm):
+    if not keeps_target and _deletes_failed(plan, vm):
         for kind in (*TARGET, *(POPULATED if there is here else ())):
             left += _delete_target(there, kind, wanted)
     for kind in HELPERS:

@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.apiserver.shelf import place
-from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import now
-from ansible_collections.vmshift.mtv.controlplane.migration import cleanup, history, pipeline, plan_configuration, scheduling
+from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import CRITICAL, now
+from ansible_collections.vmshift.mtv.controlplane.migration import (
+    cleanup,
+    history,
+    pipeline,
+    plan_configuration,
+    resumption,
+    scheduling,
+)
 from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import COMPLETED, STARTED, lacking
 from ansible_collections.vmshift.mtv.controlplane.migration.phases import PHASES, warm
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError, Run, VmRun
@@ -34,6 +41,10 @@ def go_on(run: Run) -> bool:
     """One pass. True when something changed its phase, so that the next pass need not wait."""
     begun = not history.holds(run.snapshot, history.EXECUTING)
     if begun:
+        refusal = resumption.refusal(run)
+        if refusal:
+            history.turn(run.snapshot, history.FAILED, refusal, category=CRITICAL)
+            return True
         _begin(run)
     before = _phases(run)
     for vm in [vm for vm in run.vms if scheduling.under_way(vm) or (scheduling.waiting(vm) and _is_canceled(run, vm))]:
@@ -104,16 +115,18 @@ def _ensure_namespace(run: Run) -> None:
 
 
 def _fresh_or_kept(run: Run, spec: Object, old: dict[str, Object]) -> Object:
-    """The status of a VM at the begin of a run: a VM that has succeeded before keeps its own, any other starts anew."""
+    """The status of a VM at the begin of a run: a VM that has succeeded before keeps its own, any other starts anew, or is resumed."""
     source_vm = run.source.find(spec)
     if source_vm is None:
         lost: Object = {**spec, "phase": COMPLETED, "pipeline": []}
         _cancel(lost, "NotFound", "VM was not found in inventory.")
         return lost
     kept = old.get(source_vm["id"])
-    if kept and history.holds(kept, history.SUCCEEDED):
+    if kept and (history.holds(kept, history.SUCCEEDED) or (run.resumes and not resumption.resumable(kept))):
         return kept
     fresh: Object = {"luks": {}, **spec, "id": source_vm["id"], "name": source_vm["name"], "phase": STARTED, "pipeline": []}
+    if run.resumes and kept:
+        fresh |= resumption.kept(kept)
     work = VmRun(run, fresh, source_vm)
     try:
         disks = [(disk.task_name, disk.size) for disk in work.disks]
@@ -121,7 +134,7 @@ def _fresh_or_kept(run: Run, spec: Object, old: dict[str, Object]) -> Object:
         _fail(fresh, error.reasons)
         return fresh
     fresh["pipeline"] = pipeline.build(work.itinerary, disks)
-    if work.traits.warm:
+    if work.traits.warm and not run.resumes:
         fresh["warm"] = warm.status()
     return fresh
 
@@ -231,7 +244,7 @@ def _undo(vm: Object, here: Objects, there: Objects, plan: Object, source: Sourc
 def clear(vm: Object, here: Objects, there: Objects, plan: Object, source: Source | None) -> None:
     """Leave of a VM only what was migrated."""
     _release(vm, source)
-    _as_far_as_possible(vm, lambda: cleanup.of_vm(here, there, plan, vm, succeeded=history.holds(vm, history.SUCCEEDED)))
+    _as_far_as_possible(vm, lambda: cleanup.of_vm(here, there, plan, vm, keeps_target=history.holds(vm, history.SUCCEEDED)))
 
 
 def _release(vm: Object, source: Source | None) -> None:

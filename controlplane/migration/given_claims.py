@@ -1,4 +1,7 @@
-"""Disks that somebody else has copied: the claims that a plan of type "conversion" finds in its target namespace (facts 3.3, 8)."""
+"""Disks that are copied already: the claims that a plan of type "conversion", or a resumed one, finds in its target namespace.
+
+See facts 3.3, 3.10 and 8.
+"""
 
 from __future__ import annotations
 

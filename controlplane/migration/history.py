@@ -64,11 +64,11 @@ def holds(item: Object, *types: str) -> bool:
     return any(c["type"] in types and c["status"] == "True" for c in item.get("conditions") or ())
 
 
-def turn(item: Object, type: str, message: str, *, reason: str = "") -> None:
+def turn(item: Object, type: str, message: str, *, reason: str = "", category: str = ADVISORY) -> None:
     """An entry enters a state of its lifecycle and leaves the one before; or a VM gets its end."""
     conditions = Conditions(item.get("conditions") or ())
     conditions.remove(*LIFECYCLE)
-    conditions.set(type, ADVISORY, message, reason=reason, durable=True)
+    conditions.set(type, category, message, reason=reason, durable=True)
     item["conditions"] = conditions.finish()
 
 

@@ -249,6 +249,10 @@ CONVERSION: Itinerary = (
     Row(POST_HOOK, POST_HOOK_STEP, post_hook),
 )
 
+_POWER = (STORE_POWER_STATE, POWER_OFF_SOURCE, WAIT_FOR_POWER_OFF)
+#: Of a VM whose disks an earlier run has copied, and whose source has been off since.
+RESUMPTION: Itinerary = tuple(row for row in CONVERSION if row.phase not in _POWER)
+
 
 def itinerary(rows: Itinerary, traits: Traits) -> Itinerary:
     """The rows that apply."""

@@ -65,6 +65,16 @@ class Run:
         return self.status.setdefault("vms", [])
 
     @property
+    def resumes(self) -> bool:
+        """Only what failed after its disks were copied is migrated, and only converted."""
+        return bool(self.migration and self.migration["spec"].get("resumeConversion"))
+
+    @property
+    def finds_disks_copied(self) -> bool:
+        """They are in claims that are there before the run begins."""
+        return only_converts(self.plan) or self.resumes
+
+    @property
     def target_namespace(self) -> str:
         return self.spec["targetNamespace"]
 
@@ -100,8 +110,8 @@ class VmRun:
 
     @property
     def claim_labels(self) -> dict[str, str]:
-        """By which the PVCs of the VM are known: those of this run, or those that somebody else has filled."""
-        if only_converts(self.plan):
+        """By which the PVCs of the VM are known: those of this run, or those that somebody else or an earlier run has filled."""
+        if self.run.finds_disks_copied:
             return {labels.VM_ID: self.vm["id"], labels.VM_UUID: self.source_vm["uuid"]}
         return self.labels
 
@@ -113,7 +123,8 @@ class VmRun:
 
     @cached_property
     def itinerary(self) -> Itinerary:
-        return itineraries.itinerary(self.run.source.itinerary(self.plan), self.traits)
+        rows = itineraries.RESUMPTION if self.run.resumes else self.run.source.itinerary(self.plan)
+        return itineraries.itinerary(rows, self.traits)
 
     @property
     def child_name(self) -> str:

@@ -14,12 +14,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import ADVISORY, Conditions
-from ansible_collections.vmshift.mtv.controlplane.migration import cleanup, destination, execution, history, plan_configuration
+from ansible_collections.vmshift.mtv.controlplane.migration import (
+    cleanup,
+    destination,
+    execution,
+    history,
+    plan_configuration,
+    resumption,
+)
 from ansible_collections.vmshift.mtv.controlplane.migration.destination import Destination, LocalReports
 from ansible_collections.vmshift.mtv.controlplane.migration.run import Run, only_converts
 from ansible_collections.vmshift.mtv.controlplane.migration.settings import settings
 from ansible_collections.vmshift.mtv.controlplane.migration.sources import ADAPTERS
-from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import READY, is_host, is_true, provider_type
+from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import CONVERSION_RESUMABLE, READY, is_host, is_true, provider_type
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import SourceError
 
 if TYPE_CHECKING:
@@ -50,7 +57,7 @@ class PlanRunner:
                 snapshot = history.active(plan)
                 delay = self._go_on(plan, snapshot, there, conditions) if snapshot else self._begin(plan, there)
                 if newest := history.last(plan):
-                    _show_lifecycle(newest, conditions)
+                    _show_lifecycle(plan, newest, conditions)
                 return delay
         except SourceError as error:
             log.info("plan %s waits: %s", plan["metadata"]["name"], error.message)
@@ -158,7 +165,8 @@ class PlanRunner:
             snapshot = history.active(plan)
             if snapshot:
                 self._cancel(plan, snapshot, there, "Modified", execution.CANCELED_MESSAGE)
-                _show_lifecycle(snapshot, conditions)
+                _show_lifecycle(plan, snapshot, conditions)
+            conditions.remove(CONVERSION_RESUMABLE)  # the disks go
             source = self._source(plan)
             for vm in plan["status"]["migration"].get("vms") or ():
                 if vm.get("id"):
@@ -181,12 +189,14 @@ class PlanRunner:
             log.warning("what the plan %s/%s left behind may still be there: %s", namespace, name, error.message)
 
 
-def _show_lifecycle(snapshot: Object, conditions: Conditions) -> None:
+def _show_lifecycle(plan: Object, snapshot: Object, conditions: Conditions) -> None:
     """The state of the run as the plan's own. Of a run whose Migration was deleted Forklift shows nothing on the plan."""
-    conditions.remove(*history.LIFECYCLE)
+    conditions.remove(*history.LIFECYCLE, CONVERSION_RESUMABLE)
     for found in snapshot.get("conditions") or ():
         if found["type"] in history.LIFECYCLE and found.get("reason") != "Deleted":
             conditions.set(found["type"], ADVISORY, found["message"], reason=found.get("reason", ""), durable=True)
+    if history.holds(snapshot, history.FAILED) and resumption.offered(plan):
+        conditions.set(CONVERSION_RESUMABLE, ADVISORY, resumption.MESSAGE, durable=True)
 
 
 def _timestamp(text: str) -> float:

@@ -39,6 +39,8 @@ SUCCEEDED, FAILED, CANCELED, ARCHIVED = "Succeeded", "Failed", "Canceled", "Arch
 ENDED = (SUCCEEDED, FAILED, CANCELED)
 #: Plan: "not yet decided", neither ready nor blocked.
 VALIDATING_VDDK = "ValidatingVDDK"
+#: Plan: it failed, and some of its VMs need only be converted again.
+CONVERSION_RESUMABLE = "ConversionResumable"
 
 # --- Plan -----------------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Clus
 from ansible_collections.vmshift.mtv.plugins.module_utils.cutover import cutover_time, instant, refuse_late, text_of, vm_cutovers
 from ansible_collections.vmshift.mtv.plugins.module_utils.forklift import (
     CANCELED,
+    CONVERSION_RESUMABLE,
     ENDED,
     FAILED,
     READY,
@@ -45,8 +46,6 @@ ENDINGS = {SUCCEEDED: "has succeeded", FAILED: "has failed", CANCELED: "was canc
 MIRROR_SECONDS = 15
 #: So often a run of which nothing is heard is looked at.
 LOOK_SECONDS = 60.0
-#: Condition of a plan some of whose VMs need only be converted again.
-RESUMABLE = "ConversionResumable"
 
 
 def migration_manifest(plan: Mapping[str, Any], name: str, **fields: Any) -> dict[str, Any]:
@@ -176,9 +175,10 @@ class Task:
             wait_for(self.cluster, [target_of(plan)], ready, runs.blocks_start, timeout=self.patience(), patience=VERDICT_SECONDS)
 
     def refuse_resumption(self) -> None:
-        if self.params["resume_conversion"] and not is_true(self.plan or {}, RESUMABLE):
+        plan = self.plan or {}
+        if self.params["resume_conversion"] and not is_true(plan, CONVERSION_RESUMABLE):
             raise TalkError(
-                f"resume_conversion: no VM of {describe(self.plan or {})} can be resumed (it has no condition {RESUMABLE}). That is "
+                f"resume_conversion: no VM of {describe(plan)} can be resumed (it has no condition {CONVERSION_RESUMABLE}). That is "
                 "possible after a run that has failed when all disks of a VM were copied. Leave resume_conversion out to begin anew."
             )
 

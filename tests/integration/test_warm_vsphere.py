@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("pyVmomi")
+import quick_guests
 from module_runs import run_module
 
 from ansible_collections.vmshift.mtv.controlplane import lifetime
@@ -34,16 +35,25 @@ pytestmark = pytest.mark.skipif(bool(os.environ.get("KUBECONFIG")), reason="need
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Any:
     disks = (Disk(size=24 * MIB), Disk(size=40 * MIB, datastore="LocalDS_1"))
-    machines = [Machine(f"app-{n}", disks=disks, nics=(Nic(),), tracked=True) for n in range(9)]
+    machines = [Machine(f"app-{n}", disks=disks, nics=(Nic(),), tracked=True) for n in range(10)]
     lab = VSphere.start(tmp_path_factory.mktemp("vcenter"), machines, while_process=os.getpid())
     yield lab
     lab.stop()
 
 
+def refuses(state: State) -> Path:
+    """While this file is there, guests cannot be converted."""
+    return state.root.parent / "refuses"
+
+
+def variables(state: State) -> dict[str, str]:
+    return {**MINUTE, **quick_guests.quick_path(VMSHIFT_QUICK_V2V_REFUSES=str(refuses(state)))}
+
+
 @pytest.fixture(scope="module")
 def plans(lab: VSphere, serve_state: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     state = State(tmp_path_factory.mktemp("plane") / "state")
-    serve_state(state, **MINUTE)
+    serve_state(state, **variables(state))
     plans = Plans(state, lab)
     plans.apply("ForkliftController", "forklift-controller", "konveyor-forklift", spec={"controller_precopy_interval": 2})
     plans.furnish()
@@ -213,7 +223,7 @@ def test_a_killed_control_plane_goes_on(plans: Plans, lab: VSphere, serve_state:
         with contextlib.suppress(AssertionError):
             plans.until(lambda phase=phase: plans.vm("killed")["phase"] == phase, 20)
         os.kill(lifetime.holder(plans.state), signal.SIGKILL)
-        serve_state(plans.state, **MINUTE)
+        serve_state(plans.state, **variables(plans.state))
     in_copying_paused(plans, "killed", 1)
     assert_it_waits_for_a_cutover(plans, "killed")
     plans.cut_over("killed")
@@ -235,6 +245,35 @@ def test_a_vm_that_is_deleted_between_two_copies_fails_and_says_so(plans: Plans,
     assert plans.is_true("Plan", "deleted", "Failed")
     assert f"has no {source.id} (any more)" in plans.vm("deleted")["error"]["reasons"][0]
     assert "app-5" not in {vm["metadata"]["name"] for vm in plans.list("VirtualMachine")}
+
+
+def claims_of(plans: Plans, plan: str) -> set[str]:
+    own = f"/api/v1/namespaces/{TARGET}/persistentvolumeclaims?labelSelector=plan-name%3D{plan}"
+    return {claim["metadata"]["uid"] for claim in plans.cluster.request("GET", own)["items"]}
+
+
+def test_a_conversion_that_failed_is_resumed_with_the_disks_that_were_copied(plans: Plans, lab: VSphere) -> None:
+    """Nothing is read from the source again, and nobody asks whether it runs."""
+    refuses(plans.state).touch()
+    plans.plan("resumed", "app-9", type="warm", runPreflightInspection=False, preserveStaticIPs=False)
+    plans.run("resumed-1", "resumed", cutover="2020-01-01T00:00:00Z")
+    plans.until(lambda: plans.ended("resumed"))
+    failed = plans.vm("resumed")
+    assert "could not detect the source guest" in str(failed["error"]["reasons"]) and failed["disksCopied"], failed
+    assert plans.is_true("Plan", "resumed", "ConversionResumable")
+    claims, read = claims_of(plans, "resumed"), served(lab, "app-9")
+
+    refuses(plans.state).unlink()
+    given = {"kubeconfig": str(plans.state.kubeconfig), "namespace": PLANS, "plan": "resumed", "progress": False, "wait_timeout": 300}
+    ended = run_module("migration", {**given, "retry": True, "resume_conversion": True})
+    assert ended.get("outcome") == "Succeeded", ended
+    vm = plans.vm("resumed")
+    assert [step["name"] for step in vm["pipeline"]] == ["Initialize", "ImageConversion", "VirtualMachineCreation"]
+    assert vm["restorePowerState"] == failed["restorePowerState"] == "On"
+    assert served(lab, "app-9") == read
+    assert [lab.sha256("app-9", disk) for disk in (0, 1)] == plans.sums("resumed")
+    assert claims_of(plans, "resumed") == claims
+    assert not run_module("migration", {**given, "retry": True})["changed"]
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 It speaks the same: the options of `-i ova -o local -of raw` and `-i libvirtxml`, --machine-readable, output files that are there already
 and are cut to the size of the disk. With --in-place it is virt-v2v-in-place, which has nothing to copy. VMSHIFT_QUICK_V2V_SECONDS is how
-long a conversion takes beside the copying; tests that stop it midway give it some.
+long a conversion takes beside the copying; tests that stop it midway give it some. While the file VMSHIFT_QUICK_V2V_REFUSES is
+there, it converts nothing.
 """
 
 import argparse
@@ -35,6 +36,9 @@ def main():
         channel.flush()
 
     say("message", f"Setting up the source: -i {asked.i} {asked.source}")
+    if os.path.exists(os.environ.get("VMSHIFT_QUICK_V2V_REFUSES") or "/nowhere"):
+        say("error", "inspection could not detect the source guest (or physical machine)")
+        return 1
     if asked.i == "libvirtxml":
         say("message", "Converting the guest to run on KVM")
         time.sleep(pause / 2)

@@ -20,6 +20,8 @@ FAILED = "Guest conversion failed. See pod logs for details."
 
 
 def create(work: VmRun) -> bool:
+    if not work.traits.virt_v2v_copies:
+        work.vm["disksCopied"] = True
     if children.conversion(work):
         return True
     wanted = work.run.source.conversion(work)

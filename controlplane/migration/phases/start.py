@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import TYPE_CHECKING
 
-from ansible_collections.vmshift.mtv.controlplane.migration import children, cleanup, labels, pipeline, plan_configuration
+from ansible_collections.vmshift.mtv.controlplane.migration import (
+    children,
+    cleanup,
+    given_claims,
+    labels,
+    pipeline,
+    plan_configuration,
+)
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError
 from ansible_collections.vmshift.mtv.plugins.module_utils import naming
 
@@ -16,7 +23,7 @@ if TYPE_CHECKING:
 def begin(work: VmRun) -> bool:
     pipeline.begin_step(work.step)
     _refuse(work)
-    if not cleanup.of_vm(work.api, work.target, work.plan, work.vm, succeeded=False):
+    if not cleanup.of_vm(work.api, work.target, work.plan, work.vm, keeps_target=work.run.resumes):
         return False
     work.run.source.release(work.vm)
     name = target_name(work)
@@ -29,6 +36,8 @@ def _refuse(work: VmRun) -> None:
     """Rather now than after the disks were copied. Raises PhaseError."""
     children.instance_type(work)
     refusal = plan_configuration.missing(work.run) or work.run.source.refusal(work)
+    if not refusal and work.run.finds_disks_copied:
+        refusal = given_claims.problem(work)
     if refusal:
         raise PhaseError(refusal)
 

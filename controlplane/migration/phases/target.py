@@ -23,7 +23,8 @@ def create(work: VmRun) -> bool:
     for claim in claims:
         _hand_over(work, claim, machine)
     # Only now: while a DataVolume owns its PVC, deleting the one deletes the other.
-    work.target.delete_all("DataVolume", work.namespace, work.labels)
+    made = labels.of_vm(work.plan, work.vm["id"]) if work.run.resumes else work.labels
+    work.target.delete_all("DataVolume", work.namespace, made)
     work.target.delete_all("Pod", work.namespace, {**work.labels, labels.APP: labels.CONSUMER})
     return True
 

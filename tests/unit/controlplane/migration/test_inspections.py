@@ -44,6 +44,7 @@ def work_in(world, spec=None, **vm):
         target=SimpleNamespace(objects=nowhere, is_host=False),
         target_namespace=TARGET,
         settings=Settings(),
+        resumes=False,
     )
     pipeline = [{"name": "PreflightInspection", "phase": "Running"}]
     begun = {"phase": "PreflightInspection", "pipeline": pipeline}
@@ -208,7 +209,7 @@ def test_nothing_of_it_stays(world, succeeded):
     if succeeded:
         cleanup.after_success(world.api, there, work.plan, work.vm)
     else:
-        cleanup.of_vm(world.api, there, work.plan, work.vm, succeeded=False)
+        cleanup.of_vm(world.api, there, work.plan, work.vm, keeps_target=False)
     assert {kind: world.api.list(kind, PLANS, work.labels) for kind in ("Conversion", "Pod", "Secret")} == {
         "Conversion": [],
         "Pod": [],

@@ -94,6 +94,8 @@ class Bench:
             target=SimpleNamespace(objects=self.target, is_host=True),
             destination={"spec": {"type": "openshift", "url": ""}},
             settings=Settings(),
+            resumes=False,
+            finds_disks_copied=False,
             target_namespace="tgt",
             storage_map={"spec": {"map": [{"source": {"name": "fast"}, "destination": {"storageClass": "slow"}}]}},
             network_map={"spec": {"map": [{"source": {"type": "pod"}, "destination": {"type": "pod"}}]}},

@@ -69,6 +69,8 @@ class Situation:
             network_map={"spec": {"map": [{"source": {"name": name}, "destination": POD} for name in networks]}},
             target=SimpleNamespace(is_host=True),
             settings=Settings(),
+            resumes=False,
+            finds_disks_copied=False,
         )
         self.work = VmRun(run, {"id": self.vm["id"], "name": vm}, self.vm)
 
