@@ -46,6 +46,9 @@ class Objects(Protocol):
 class OwnObjects(Objects, Protocol):
     """The verbs that only this cluster has."""
 
+    def view(self, kind: str, namespace: str | None, name: str) -> Object | None:
+        """As find, but shared: read only."""
+
     def referring(self, kind: str, field: str, value: str, namespace: str | None = None) -> builtins.list[Record]: ...
 
 
@@ -70,6 +73,9 @@ class Bridge:
 
     def find(self, kind: str, namespace: str | None, name: str) -> Object | None:
         return self._on_loop(lambda: self._api.find(kind, namespace, name))
+
+    def view(self, kind: str, namespace: str | None, name: str) -> Object | None:
+        return self._on_loop(lambda: self._api.view(kind, namespace, name))
 
     def list(self, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> builtins.list[Object]:
         return self._on_loop(lambda: self._api.list(kind, namespace, labels))

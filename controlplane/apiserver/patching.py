@@ -38,6 +38,8 @@ def copy_sharing(value: Any, known: Any) -> Any:
     So a long status of which little is new costs little: everything after this sees by identity what is as it was.
     Python's equality must do, which takes 1 and True for the same: not for what clients send.
     """
+    if value is known:
+        return known
     if isinstance(value, dict):
         if not isinstance(known, dict):
             known = {}

@@ -39,8 +39,8 @@ class Form:
 
     def stored(self, record: Record) -> str:
         """A stored object as JSON text, without reading it where nothing is to be changed."""
-        if self.shape == _PLAIN and record.text.startswith(f'{{"apiVersion":"{self.kind.api_version}"'):
-            return record.text
+        if self.shape == _PLAIN and (text := record.text).startswith(f'{{"apiVersion":"{self.kind.api_version}"'):
+            return text
         return self.one(record.object())
 
     def many(self, records: Iterable[Record], metadata: Object) -> str:

@@ -66,6 +66,8 @@ REFERENCES: Mapping[str, Mapping[str, Callable[[Object], Iterable[str]]]] = {
     "plans.forklift.konveyor.io": {"provider": _providers, "map": _maps, "hook": _hooks},
     "networkmaps.forklift.konveyor.io": {"provider": _providers},
     "storagemaps.forklift.konveyor.io": {"provider": _providers},
+    # Their pods know their names only.
+    "conversions.forklift.konveyor.io": {"name": lambda conversion: (conversion["metadata"]["name"],)},
     "migrations.forklift.konveyor.io": {"plan": lambda migration: (_object(_spec(migration).get("plan")),)},
 }
 

@@ -30,16 +30,25 @@ Key = tuple[str, str, str]  # (resource, namespace, name); namespace is "" for c
 Subscriber = Callable[[Event, Object], None]
 
 SHORT = 1 << 10  # characters: texts that are not worth being compressed
-LONG = 64 << 10  # characters: texts that are not parsed more often than needed
+LONG = 64 << 10  # characters: texts that are compressed at once, and not parsed more often than needed
 VIEWS = 8  # of long objects, the latest ones
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS objects (
-    resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL,
+    resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, body NOT NULL,
     PRIMARY KEY (resource, namespace, name));
 CREATE TABLE IF NOT EXISTS revision (id INTEGER PRIMARY KEY CHECK (id = 1), value INTEGER NOT NULL);
 INSERT OR IGNORE INTO revision VALUES (1, 1);
 """
+
+
+def pack(text: str) -> bytes:
+    return zlib.compress(text.encode(), 1)
+
+
+def unpack(stored: str | bytes) -> str:
+    """The text of an object as memory or the database holds it, compressed or not."""
+    return stored if isinstance(stored, str) else zlib.decompress(stored).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,8 @@ class Record:
     kind: str
     uid: str
     revision: int
-    stored: str | bytes  # its text, compressed or not
+    stored: str | bytes
+    long: bool
     labels: dict[str, str]
     terms: tuple[Term, ...]  # what it is found by
     owners: tuple[str, ...]  # uids
@@ -65,7 +75,9 @@ class Record:
             kind=obj["kind"],
             uid=meta["uid"],
             revision=int(meta["resourceVersion"]),
-            stored=text,
+            # A plan of many VMs repeats itself, and is written often: it takes a fraction of its length, here and on the disk.
+            stored=pack(text) if len(text) >= LONG else text,
+            long=len(text) >= LONG,
             labels=labels,
             terms=(*labels.items(), *references(resource, obj)),
             owners=tuple(ref["uid"] for ref in meta.get("ownerReferences") or ()),
@@ -74,7 +86,7 @@ class Record:
 
     @property
     def text(self) -> str:
-        return self.stored if isinstance(self.stored, str) else zlib.decompress(self.stored).decode()
+        return unpack(self.stored)
 
     @property
     def size(self) -> int:
@@ -85,7 +97,7 @@ class Record:
         """The same record with its text compressed, for one that is hardly read again."""
         if isinstance(self.stored, bytes) or len(self.stored) < SHORT:
             return self
-        return replace(self, stored=zlib.compress(self.stored.encode(), 1))
+        return replace(self, stored=pack(self.stored))
 
     @property
     def resource(self) -> str:
@@ -117,7 +129,7 @@ class Store:
             os.chmod(path, 0o600)
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
-        # A long plan is written again and again: at 4 MiB, the default, nearly each time would be followed by a checkpoint.
+        # A checkpoint waits for the disk, too: rather seldom than after each 4 MiB, the default.
         self._database.execute("PRAGMA wal_autocheckpoint = 8192")
         self._database.executescript(TABLES)
         self.revision: int = self._database.execute("SELECT value FROM revision").fetchone()[0]
@@ -132,7 +144,8 @@ class Store:
         self._unpublished: deque[tuple[Event, Object]] = deque()
         self._publishing = False
         for resource, body in self._database.execute("SELECT resource, body FROM objects ORDER BY resource, namespace, name"):
-            self._index(Record.of(resource, json.loads(body), body))
+            text = unpack(body)
+            self._index(Record.of(resource, json.loads(text), text))
 
     def close(self) -> None:
         self._database.close()
@@ -159,7 +172,7 @@ class Store:
 
     def _keep_view(self, record: Record, obj: Object) -> None:
         self._views.pop(record.key, None)
-        if len(record.text) >= LONG:
+        if record.long:
             self._views[record.key] = record, obj
             if len(self._views) > VIEWS:
                 del self._views[next(iter(self._views))]
@@ -258,7 +271,7 @@ class Store:
                 if event.type == "DELETED":
                     database.execute("DELETE FROM objects WHERE resource = ? AND namespace = ? AND name = ?", key)
                 else:
-                    database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)", (*key, event.record.text))
+                    database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)", (*key, event.record.stored))
             database.execute("UPDATE revision SET value = ?", (self.revision,))
             database.execute("COMMIT")
         finally:

@@ -54,7 +54,7 @@ class ConversionReconciler(Reconciler):
     def _of_pod(self, pod: Object) -> Iterable[Key]:
         name = pod["metadata"].get("labels", {}).get(labels.CONVERSION)
         if name:
-            found = [record.place for record in self.context.api.records("Conversion") if record.name == name]
+            found = [record.place for record in self.context.api.referring("Conversion", "name", name)]
             # One that is gone has left its name only; its pod is to go too.
             yield from found or [("", name)]
 
@@ -157,9 +157,10 @@ class ConversionReconciler(Reconciler):
 
     def _delete_orphans(self, name: str) -> None:
         """Pods of a Conversion that is gone. They cannot have it for an owner: it may live in another namespace, or cluster."""
-        names = {record.name for record in self.context.api.records("Conversion")}
+        if self.context.api.referring("Conversion", "name", name):
+            return
         for pod in self.context.api.list("Pod", None, {labels.CONVERSION: name}):
-            if name not in names and labels.origin(pod) is None:
+            if labels.origin(pod) is None:
                 self.context.api.delete("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"])
 
 

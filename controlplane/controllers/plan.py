@@ -151,14 +151,14 @@ def _of_child(child: Object) -> Iterable[Key]:
 def _to_be_changed(view: Object) -> Object:
     """A plan as a pass changes it.
 
-    While it runs, it shares with the view what may be long and does not change: what is asked for, and the VMs that have come to their
-    end. So a pass costs as much as there are VMs that have not.
+    While it runs, it shares with the view what may be long and hardly changes: what is asked for, and the VMs, of which a pass copies
+    those that it takes further (run.own). So it costs as much as there are VMs under way.
     """
     if view["spec"].get("archived") or history.active(view) is None:
         return patching.copy(view)
     status = view["status"]
     migration = {field: value if field == "vms" else patching.copy(value) for field, value in status["migration"].items()}
-    migration["vms"] = [vm if "completed" in vm else patching.copy(vm) for vm in migration.get("vms") or ()]
+    migration["vms"] = list(migration.get("vms") or ())
     own = {field: migration if field == "migration" else patching.copy(value) for field, value in status.items()}
     return {**view, "status": own}
 

@@ -23,7 +23,7 @@ from ansible_collections.vmshift.mtv.controlplane.migration import (
 )
 from ansible_collections.vmshift.mtv.controlplane.migration.itineraries import COMPLETED, STARTED, lacking
 from ansible_collections.vmshift.mtv.controlplane.migration.phases import PHASES, warm
-from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError, Run, VmRun
+from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError, Run, VmRun, own
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import DATA, SourceError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def go_on(run: Run) -> bool:
             return True
         _begin(run)
     before = _phases(run)
-    for vm in [vm for vm in run.vms if scheduling.under_way(vm) or (scheduling.waiting(vm) and _is_canceled(run, vm))]:
+    for vm in own(run.vms, lambda vm: scheduling.under_way(vm) or (scheduling.waiting(vm) and _is_canceled(run, vm))):
         _run(run, vm)
     for vm in _admitted(run):
         pipeline.start(vm)
@@ -69,9 +69,10 @@ def _admitted(run: Run) -> list[Object]:
     held = {vm["id"]: why for vm in waiting if (why := source.waits_for(run, vm))}
     under_way = [*filter(scheduling.under_way, run.vms), *scheduling.in_other_plans(_plans_beside(run), run.plan)]
     free = [(vm, source.load(vm)) for vm in waiting if vm["id"] not in held]
-    chosen = scheduling.choose(free, [source.load(vm) for vm in under_way], limit)
-    scheduling.mark(run.vms, chosen, limit, held)
-    return chosen
+    chosen = {id(vm) for vm in scheduling.choose(free, [source.load(vm) for vm in under_way], limit)}
+    begin = own(run.vms, lambda vm: id(vm) in chosen)
+    scheduling.mark(run.vms, begin, limit, held)
+    return begin
 
 
 def _plans_beside(run: Run) -> list[Object]:
@@ -284,21 +285,23 @@ def _end(run: Run) -> None:
 
 def cancel_all(here: Objects, there: Objects, plan: Object, source: Source | None, snapshot: Object, *, reason: str, message: str) -> None:
     """End a run from outside: its Migration is gone, or an object it runs with has become another one."""
-    for vm in plan["status"]["migration"].get("vms") or ():
-        if "completed" not in vm:
-            if not history.holds(vm, history.FAILED, history.CANCELED):
-                _cancel(vm, "Modified", CANCELED_MESSAGE)
-            _settle(vm, here, there, plan, source)
+    for vm in _unended(plan):
+        if not history.holds(vm, history.FAILED, history.CANCELED):
+            _cancel(vm, "Modified", CANCELED_MESSAGE)
+        _settle(vm, here, there, plan, source)
     history.turn(snapshot, history.CANCELED, message, reason=reason)
 
 
 def fail_all(here: Objects, there: Objects, plan: Object, source: Source | None, snapshot: Object, *, why: str) -> None:
     """End a run that a validation blocker holds up for too long."""
     message = f"The migration has FAILED due to a validation blocker: {why}"
-    for vm in plan["status"]["migration"].get("vms") or ():
-        if "completed" not in vm:
-            if not history.holds(vm, history.FAILED, history.CANCELED):
-                _fail(vm, [message])
-            _settle(vm, here, there, plan, source)
+    for vm in _unended(plan):
+        if not history.holds(vm, history.FAILED, history.CANCELED):
+            _fail(vm, [message])
+        _settle(vm, here, there, plan, source)
     plan["status"]["migration"]["completed"] = now()
     history.turn(snapshot, history.FAILED, message)
+
+
+def _unended(plan: Object) -> list[Object]:
+    return own(plan["status"]["migration"].get("vms") or [], lambda vm: "completed" not in vm)

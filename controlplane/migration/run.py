@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.vmshift.mtv.controlplane.apiserver import patching
 from ansible_collections.vmshift.mtv.controlplane.migration import itineraries, labels, pipeline
 
 if TYPE_CHECKING:
@@ -32,9 +34,21 @@ def only_converts(plan: Object) -> bool:
     return plan["spec"].get("type") == "conversion"
 
 
+def own(vms: list[Object], wanted: Callable[[Object], bool]) -> list[Object]:
+    """Those of the VMs of a plan's status that are `wanted`, copied, in their places in the list: now they may be changed."""
+    found = []
+    for index, vm in enumerate(vms):
+        if wanted(vm):
+            vms[index] = patching.copy(vm)
+            found.append(vms[index])
+    return found
+
+
 @dataclass
 class Run:
     """One plan with its active Migration. `plan["status"]` is changed in place and stored at the end of the pass.
+
+    But for its VMs, which are shared with whoever looks at the plan until they are this pass's `own`.
 
     Before there is a Migration, to see what a run would be like, `migration` and `snapshot` are empty.
 

@@ -155,7 +155,8 @@ class PlanRunner:
         return found if found and found["metadata"]["uid"] == snapshot["migration"]["uid"] else None
 
     def _found(self, kind: str, reference: Object) -> Object | None:
-        return self._api.find(kind, reference.get("namespace"), reference.get("name", ""))
+        """To be read only: a Migration tells of all VMs, and a map may have a pair for each."""
+        return self._api.view(kind, reference.get("namespace"), reference.get("name", ""))
 
     # The end of plans
 

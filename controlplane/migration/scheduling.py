@@ -78,14 +78,18 @@ def choose(vms: Iterable[tuple[Object, Load]], under_way: Iterable[Load], limit:
 
 
 def mark(vms: list[Object], chosen: list[Object], limit: int, others: Mapping[str, str]) -> None:
-    """Say on each waiting VM why it waits, and take that from those that begin. `others`: id -> what else than room it waits for."""
+    """Say on each waiting VM why it waits, and take that from the `chosen`, which begin. `others`: id -> what else than room it waits for.
+
+    A VM that waits may be shared: in its place in `vms` another one is put.
+    """
     begins = {id(vm) for vm in chosen}
-    for vm in vms:
+    for vm in chosen:
+        history.drop(vm, PENDING)
+    for index, vm in enumerate(vms):
         if id(vm) in begins or not waiting(vm):
-            history.drop(vm, PENDING)
             continue
         message = f"Waiting to start migration: {others.get(vm.get('id', '')) or f'in-flight limit reached (max {limit}).'}"
         if not any(c["type"] == PENDING and c["message"] == message for c in vm.get("conditions") or ()):
             conditions = Conditions(vm.get("conditions") or ())
             conditions.set(PENDING, ADVISORY, message, durable=True)
-            vm["conditions"] = conditions.finish()
+            vms[index] = {**vm, "conditions": conditions.finish()}

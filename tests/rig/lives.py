@@ -23,6 +23,7 @@ import mortal_plane
 import quick_guests
 
 from ansible_collections.vmshift.mtv.controlplane import lifetime
+from ansible_collections.vmshift.mtv.controlplane.apiserver.store import unpack
 from ansible_collections.vmshift.mtv.controlplane.cluster import supervisor
 from ansible_collections.vmshift.mtv.controlplane.state import State
 
@@ -39,7 +40,7 @@ class Stored:
         database = sqlite3.connect(f"file:{state.store}?mode=ro", uri=True)
         with contextlib.closing(database):
             self.revision: int = database.execute("SELECT value FROM revision").fetchone()[0]
-            self._objects = [json.loads(body) for (body,) in database.execute("SELECT body FROM objects")]
+            self._objects = [json.loads(unpack(body)) for (body,) in database.execute("SELECT body FROM objects")]
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [obj for obj in self._objects if obj["kind"] == kind]

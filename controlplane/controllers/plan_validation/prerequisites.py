@@ -66,7 +66,7 @@ def storage_map(api: Api, plan: Object, conditions: Conditions) -> Object | None
 
 def _referenced(api: Api, kind: str, reference: Any, not_valid: str, not_ready: str, conditions: Conditions) -> Object | None:
     what = f"Map.{kind.removesuffix('Map')}"
-    found = api.find(kind, reference["namespace"], reference["name"]) if is_set(reference) else None
+    found = api.view(kind, reference["namespace"], reference["name"]) if is_set(reference) else None
     if found is None:
         conditions.set(not_valid, CRITICAL, f"{what} is not valid.", reason="NotFound" if is_set(reference) else "NotSet")
     elif not is_true(found, READY):

@@ -20,6 +20,8 @@ Object = dict[str, Any]
 
 
 class OvaSource(InventorySource):
+    _destinations: tuple[Object, dict[str, Object]] = ({}, {})  # of the storage map that was asked for last
+
     def itinerary(self, plan: Object) -> Itinerary:
         return itineraries.COLD
 
@@ -53,9 +55,15 @@ class OvaSource(InventorySource):
         return Disk(source, size, destinations[disk["ID"]])
 
     def _storage_destinations(self, storage_map: Object) -> dict[str, Object]:
-        """Disk ID -> destination of the map. OVA inventories have one storage per disk, with the disk's id."""
-        pairs = storage_map["spec"].get("map") or ()
-        return {found["id"]: pair["destination"] for pair in pairs for found in self._inventory.find("storages", pair["source"])}
+        """Disk ID -> destination of the map. OVA inventories have one storage per disk, with the disk's id.
+
+        So a map may have as many pairs as there are VMs, all of which ask for it in one pass.
+        """
+        if self._destinations[0] is not storage_map:
+            pairs = storage_map["spec"].get("map") or ()
+            found = {item["id"]: pair["destination"] for pair in pairs for item in self._inventory.find("storages", pair["source"])}
+            self._destinations = storage_map, found
+        return self._destinations[1]
 
     def power_state(self, vm: Object) -> str:
         return ""

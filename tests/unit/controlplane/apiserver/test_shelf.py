@@ -88,6 +88,7 @@ REFERRING: dict[tuple[str, str], tuple[dict[str, Any], str]] = {
     ),
     ("networkmaps.forklift.konveyor.io", "provider"): ({"spec": {"provider": {"source": {"namespace": "n", "name": "p"}}}}, "n/p"),
     ("storagemaps.forklift.konveyor.io", "provider"): ({"spec": {"provider": {"source": {"namespace": "n", "name": "p"}}}}, "n/p"),
+    ("conversions.forklift.konveyor.io", "name"): ({}, "refers"),
     ("migrations.forklift.konveyor.io", "plan"): ({"spec": {"plan": {"namespace": "n", "name": "p"}}}, "n/p"),
 }
 
