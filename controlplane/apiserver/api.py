@@ -105,14 +105,21 @@ class Api:
         """Write only the status of `obj`, for a controller; nothing when it is unchanged. 409 when obj's resourceVersion is stale."""
         return self.write_status(obj).object()
 
-    def write_status(self, obj: Object) -> Record:
-        """As update_status, for who does not need the object: it may be long."""
+    def write_status(self, obj: Object, *, lasting: bool = False) -> Record:
+        """As update_status, for who does not need the object: it may be long.
+
+        `lasting`: nobody changes any part of the status any more, so that it is not copied. What it has of the view of another object
+        must be what the schema of this kind allows there, too.
+        """
         kind, meta = self._kind_of(obj), obj["metadata"]
         with self.store.transaction():
             record = self._record(kind, meta.get("namespace"), meta["name"])
             old = self.store.view(record)
             own = {field: value for field, value in meta.items() if field != "managedFields"}
-            new = {**old, "metadata": own, "status": patching.copy_sharing(obj.get("status"), old.get("status"))}
+            status, known = obj.get("status"), old.get("status")
+            if not lasting or status == known:
+                status = patching.copy_sharing(status, known)
+            new = {**old, "metadata": own, "status": status}
             return self._write(kind, record, new, IN_PROCESS, "status", old=old)
 
     def patch(

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
@@ -69,18 +70,19 @@ class Record:
     @classmethod
     def of(cls, resource: str, obj: Object, text: str) -> Record:
         meta = obj["metadata"]
-        labels = meta.get("labels") or {}
+        # Interned: the versions of an object, and all objects of one run, have most of these texts in common.
+        labels = {intern(key): intern(value) for key, value in (meta.get("labels") or {}).items()}
         return cls(
-            key=(resource, meta.get("namespace", ""), meta["name"]),
-            kind=obj["kind"],
-            uid=meta["uid"],
+            key=(resource, intern(meta.get("namespace", "")), intern(meta["name"])),
+            kind=intern(obj["kind"]),
+            uid=intern(meta["uid"]),
             revision=int(meta["resourceVersion"]),
             # A plan of many VMs repeats itself, and is written often: it takes a fraction of its length, here and on the disk.
             stored=pack(text) if len(text) >= LONG else text,
             long=len(text) >= LONG,
             labels=labels,
             terms=(*labels.items(), *references(resource, obj)),
-            owners=tuple(ref["uid"] for ref in meta.get("ownerReferences") or ()),
+            owners=tuple(intern(ref["uid"]) for ref in meta.get("ownerReferences") or ()),
             deleting="deletionTimestamp" in meta,
         )
 

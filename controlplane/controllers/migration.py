@@ -42,7 +42,8 @@ class MigrationReconciler(Reconciler):
             fields = self._reflect(migration, plan, conditions)
         if not conditions.blocked:
             conditions.set(READY, REQUIRED, "The migration is ready.")
-        report(self.context.api, migration, conditions, "migration", fields)
+        # The VMs are those of the plan's own view, which nobody changes: so they are there once, and compared by a glance.
+        report(self.context.api, migration, conditions, "migration", fields, lasting=True)
 
     def _plan(self, migration: Object, conditions: Conditions) -> Object | None:
         reference = migration["spec"].get("plan") or {}

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 
-def report(api: Api, obj: Object, conditions: Conditions, component: str, fields: Object | None = None) -> Record:
+def report(api: Api, obj: Object, conditions: Conditions, component: str, fields: Object | None = None, *, lasting: bool = False) -> Record:
     """Write `conditions`, `observedGeneration` and `fields` (None takes one away) into the status of `obj`; an event per news.
 
-    Nothing is written when nothing changed. Raises Conflict when `obj` has been changed meanwhile.
+    Nothing is written when nothing changed. Raises Conflict when `obj` has been changed meanwhile. `lasting`: as for `write_status`.
     """
     status = {**(obj.get("status") or {}), **(fields or {})}
     status = {key: value for key, value in status.items() if value is not None}
     status["conditions"] = conditions.finish()
     status["observedGeneration"] = obj["metadata"].get("generation", 1)
-    written = api.write_status({**obj, "status": status})
+    written = api.write_status({**obj, "status": status}, lasting=lasting)
     for condition in conditions.changed():
         type = "Warning" if condition.get("category") in (CRITICAL, ERROR, WARN) else "Normal"
         api.record_event(obj, type, condition["type"], condition.get("message", ""), component)

@@ -18,13 +18,13 @@ import pytest
 from ansible_collections.vmshift.mtv.controlplane.apiserver import history
 from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
 from ansible_collections.vmshift.mtv.controlplane.apiserver.history import Expired
-from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Store
+from ansible_collections.vmshift.mtv.controlplane.apiserver.store import LONG, Store
 
 WRITER = """
 import json, sys
 from ansible_collections.vmshift.mtv.controlplane.apiserver.api import Api
 from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Registry
-from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Store
+from ansible_collections.vmshift.mtv.controlplane.apiserver.store import LONG, Store
 
 api = Api(Store(sys.argv[1]), Registry())
 if not api.find("Namespace", "", "n"):
@@ -99,6 +99,22 @@ def test_reopening_finds_objects_and_goes_on_counting(tmp_path: Path) -> None:
     assert again.revision == before  # also though the last change was a deletion
     with again.transaction():
         assert again.put("things", thing("c")).revision == before + 1
+
+
+def test_a_long_object_is_compressed_and_found_again(store: Store, tmp_path: Path) -> None:
+    """Also beside texts of a store that was written before they were."""
+    long = {**thing("a"), "vms": ["ü" * 10] * (LONG // 10)}
+    with store.transaction():
+        stored = store.put("things", long).stored
+        store.put("things", thing("b"))
+    assert isinstance(stored, bytes) and len(stored) < LONG // 10
+    store.close()
+    again = Store(tmp_path / "s.sqlite")
+    assert [record.object() for record in again.records("things")] == [
+        {**long, "metadata": {**long["metadata"], "resourceVersion": "2"}},
+        {**thing("b"), "metadata": {**thing("b")["metadata"], "resourceVersion": "3"}},
+    ]
+    assert again.get("things", "n", "a").stored == stored  # type: ignore[union-attr]
 
 
 def test_the_database_is_private(store: Store, tmp_path: Path) -> None:

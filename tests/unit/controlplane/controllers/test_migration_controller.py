@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from ansible_collections.vmshift.mtv.controlplane.apiserver import store
+from ansible_collections.vmshift.mtv.controlplane.apiserver.kinds import Registry
 from ansible_collections.vmshift.mtv.tests.unit.controlplane.migration.world import FORKLIFT, PLANS, World
 
 
@@ -86,3 +88,21 @@ def test_events_of_a_migration(world):
     about = [e for e in world.api.list("Event", PLANS) if e["involvedObject"]["kind"] == "Migration"]
     assert {"Running", "Succeeded"} <= {e["reason"] for e in about}
     assert {e["source"]["component"] for e in about} == {"migration"}
+
+
+def test_a_long_migration_shares_the_vms_of_its_plan(world, monkeypatch):
+    """So they are in memory once, and one look tells that nothing is new."""
+    monkeypatch.setattr(store, "LONG", 0)
+    world.plan()
+    world.migration()
+    world.run(world.ended)
+    world.settle(2)
+    mirrored = world.api.view("Migration", PLANS, "run")["status"]["vms"]
+    assert mirrored is world.api.view("Plan", PLANS, "p")["status"]["migration"]["vms"]
+    assert mirrored == world.get("Plan", "p")["status"]["migration"]["vms"] == world.get("Migration", "run")["status"]["vms"]
+
+
+def test_a_plan_and_its_migration_may_say_the_same_of_vms():
+    """What is shared was pruned by the schema of the plan: that of the Migration must find nothing more to take away."""
+    status = {kind: Registry().named(kind).schema["properties"]["status"]["properties"] for kind in ("Plan", "Migration")}
+    assert status["Plan"]["migration"]["properties"]["vms"] == status["Migration"]["vms"]

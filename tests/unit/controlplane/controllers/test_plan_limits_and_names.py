@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from ansible_collections.vmshift.mtv.controlplane.apiserver import store
 from ansible_collections.vmshift.mtv.controlplane.apiserver.store import Store
 from ansible_collections.vmshift.mtv.tests.unit.controlplane.migration.world import CONTROLLERS, PLANS, TARGET, World, source_vm
 
@@ -207,8 +208,10 @@ def test_an_exact_pvc_name_that_is_taken_fails_the_vm_and_spares_the_other_pvc(w
     assert world.api.find("DataVolume", TARGET, "mine")
 
 
-def test_what_others_look_at_is_never_changed_while_a_plan_runs(tmp_path, monkeypatch):
+@pytest.mark.parametrize("long", [0, store.LONG])
+def test_what_others_look_at_is_never_changed_while_a_plan_runs(tmp_path, monkeypatch, long):
     """A pass shares with them what does not change: of VMs that have ended, that are under way and that wait."""
+    monkeypatch.setattr(store, "LONG", long)
     looked_at = []
     real = Store.view
 
@@ -222,6 +225,8 @@ def test_what_others_look_at_is_never_changed_while_a_plan_runs(tmp_path, monkey
     limit(three, 1)
     three.plan(vms=["app1", "app2", "app3"])
     three.migration()
+    three.run(lambda: three.vm("app1")["phase"] == "ConvertGuest")
+    cancel(three, "app2")
     three.run(three.ended)
     three.settle(2)
     assert any('"Pending"' in text and '"Succeeded"' in text for _obj, text in looked_at)
