@@ -355,4 +355,6 @@ def _not_written(written: Record, record: Record | None) -> Object:
 
 
 def _ordered(kind: Kind, obj: Object) -> Object:
-    return {"apiVersion": kind.api_version, "kind": kind.kind, **{k: v for k, v in obj.items() if k not in ("apiVersion", "kind")}}
+    """What is asked for alone stands first, to be read without the rest."""
+    first = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": obj["metadata"]}
+    return {**first, **{field: value for field, value in obj.items() if field not in first}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from ansible_collections.vmshift.mtv.controlplane.jsontext import dumps
 
 Object = dict[str, Any]
 
+_DECODER = json.JSONDecoder()
 _PLAIN, _TABLE, _PARTIAL = "", "Table", "PartialObjectMetadata"
 
 
@@ -39,8 +41,12 @@ class Form:
 
     def stored(self, record: Record) -> str:
         """A stored object as JSON text, without reading it where nothing is to be changed."""
-        if self.shape == _PLAIN and (text := record.text).startswith(f'{{"apiVersion":"{self.kind.api_version}"'):
+        text, version = record.text, f'{{"apiVersion":"{self.kind.api_version}",'
+        if self.shape == _PLAIN and text.startswith(version):
             return text
+        before = f'{version}"kind":"{self.kind.kind}","metadata":'
+        if self.shape == _PARTIAL and text.startswith(before):
+            return dumps(tables.partial({"metadata": _DECODER.raw_decode(text, len(before))[0]}))
         return self.one(record.object())
 
     def many(self, records: Iterable[Record], metadata: Object) -> str:

@@ -38,6 +38,8 @@ _LONGEST_PAUSE = 30.0
 _LONGEST_TEXT = 500
 #: Seconds that a watch may be silent beyond its own end.
 _WATCH_GRACE = 15.0
+_ANYTHING = "application/json, */*"
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json"
 
 
 class Reply(NamedTuple):
@@ -56,13 +58,16 @@ class EventStream:
         self._closed = False
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        buffer = b""
+        begun: list[bytes] = []  # parts of a line: one about many VMs comes in very many
         try:
             for chunk in self._response.stream(amt=None, decode_content=True):
-                *lines, buffer = (buffer + chunk).split(b"\n")
-                for line in lines:
+                *ends, rest = chunk.split(b"\n")
+                for end in ends:
+                    line = b"".join((*begun, end))
+                    begun.clear()
                     if line.strip():
                         yield json.loads(line)
+                begun.append(rest)
         except Exception as error:
             if not self._closed:
                 raise ClusterError(0, "StreamBroken", f"The watch broke off: {_cause(error)}") from error
@@ -158,22 +163,25 @@ class Cluster:
             return 1
         return _STALLED_ATTEMPTS if error.reason == "Stalled" else _ATTEMPTS
 
-    def stream(self, path: str, query: Mapping[str, Any] | None = None, *, seconds: int = 60) -> EventStream:
-        """Open a watch that the server ends after `seconds`. Raises ClusterError when it is refused."""
+    def stream(self, path: str, query: Mapping[str, Any] | None = None, *, seconds: int = 60, metadata_only: bool = False) -> EventStream:
+        """Open a watch that the server ends after `seconds`; of objects all, or just their metadata. Raises ClusterError when refused."""
         query = {**(query or {}), "watch": "true", "timeoutSeconds": seconds}
-        response = self._send("GET", path, query, None, None, seconds + _WATCH_GRACE)
+        accept = _METADATA if metadata_only else _ANYTHING
+        response = self._send("GET", path, query, None, None, seconds + _WATCH_GRACE, accept)
         if response.status >= 400:
             raise _refused(self._reply(response), "GET", path)
         return EventStream(response)
 
-    def _send(self, method: str, path: str, query: Any, body: Any, content_type: str | None, timeout: float) -> Any:
+    def _send(
+        self, method: str, path: str, query: Any, body: Any, content_type: str | None, timeout: float, accept: str = _ANYTHING
+    ) -> Any:
         import urllib3
         from urllib3._collections import HTTPHeaderDict  # urllib3 1.26 does not export it
 
         url = self._url(path)
         if query:
             url += "?" + urlencode({k: v for k, v in query.items() if v is not None})
-        headers = HTTPHeaderDict({"Accept": "application/json, */*", "User-Agent": "ansible-vmshift.mtv"})
+        headers = HTTPHeaderDict({"Accept": accept, "User-Agent": "ansible-vmshift.mtv"})
         for name, value in [*self._headers, *self._credentials()]:
             headers.add(name, value)
         if body is not None:

@@ -316,7 +316,17 @@ class Task:
             while True:
                 limit = max(min(end - time.monotonic(), LOOK_SECONDS), 1)
                 try:
-                    wait_for(self.cluster, targets, over, failed, timeout=limit, goal="succeeded", on_event=on_event)
+                    # Each version of the Migration tells of all VMs again: of it matters only that it is there.
+                    wait_for(
+                        self.cluster,
+                        targets,
+                        over,
+                        failed,
+                        timeout=limit,
+                        goal="succeeded",
+                        on_event=on_event,
+                        by_metadata=["Migration"],
+                    )
                     return
                 except WaitError as error:
                     if not error.timed_out:

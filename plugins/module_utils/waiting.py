@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.vmshift.mtv.plugins.module_utils.connection import Cluster, ClusterError, EventStream, TalkError
@@ -67,12 +67,14 @@ def wait_for(
     hint: str = "",
     silence: float = SILENCE_SECONDS,
     patience: float = 0,
+    by_metadata: Sequence[str] = (),
 ) -> dict[Target, dict[str, Any]]:
     """Wait until `success` holds for every target; end at the first `failure` (its text says why), deletion or the deadline.
 
     Both predicates see an object only when its status speaks about its present spec (`observedGeneration`). `on_event` sees every state
     of every target, in order. `goal` completes "did not become …"; `hint` says what to look at when there is no status at all.
     `timeout`, `silence` and `patience` are seconds; silence 0 waits in silence up to the timeout; a failure has to outlast the patience.
+    `by_metadata`: kinds of whose changes only the metadata is asked for; whatever else their objects have is what it was in the beginning.
     Raises WaitError, ClusterError.
     """
     wanted = list(dict.fromkeys(targets))
@@ -90,7 +92,7 @@ def wait_for(
         if on_event:
             on_event(obj)
         doubted.discard(target)
-        if target not in waiting or not caught_up(obj):
+        if target not in waiting or not (target.kind in by_metadata or caught_up(obj)):
             return
         if success(obj):
             waiting.discard(target)
@@ -112,7 +114,7 @@ def wait_for(
         limit = min(timeout, silence) if quiet else timeout
         return min(limit, patience) if doubted else limit
 
-    with _Observer(cluster, wanted) as observer:
+    with _Observer(cluster, wanted, by_metadata) as observer:
         while waiting:
             remaining = begin + next_limit() - time.monotonic()
             if remaining <= 0 or not observer.next(look, remaining):
@@ -157,9 +159,11 @@ def wait_gone(cluster: Cluster, targets: Iterable[Target], *, timeout: float) ->
 class _Observer:
     """Follows the targets in one daemon thread per (kind, namespace) and hands their states to the waiting thread."""
 
-    def __init__(self, cluster: Cluster, targets: Iterable[Target]) -> None:
+    def __init__(self, cluster: Cluster, targets: Iterable[Target], by_metadata: Sequence[str] = ()) -> None:
         self.trouble: ClusterError | None = None
         self._cluster = cluster
+        self._by_metadata = by_metadata
+        self._listed: dict[Target, dict[str, Any]] = {}
         self._states: queue.Queue[tuple[Target, dict[str, Any] | None] | ClusterError] = queue.Queue()
         self._stop = threading.Event()
         self._streams: dict[tuple[str, str], EventStream] = {}
@@ -221,14 +225,18 @@ class _Observer:
         found = {item["metadata"]["name"]: item for item in reply.get("items") or []}
         for target in self._groups[group]:
             obj = found.get(target.name)
-            self._states.put((target, tidy(obj, kind) if obj else None))
+            if obj:
+                self._listed[target] = tidy(obj, kind)
+            self._states.put((target, self._listed[target] if obj else None))
         return reply["metadata"]["resourceVersion"]
 
     def _watch(self, group: tuple[str, str], version: str) -> str:
         """One watch until the server ends it; the version to go on from."""
         kind, namespace = group
         query = {**self._query(group), "resourceVersion": version, "allowWatchBookmarks": "true"}
-        stream = self._streams[group] = self._cluster.stream(path_of(kind, namespace), query, seconds=_WATCH_SECONDS)
+        bare = kind in self._by_metadata
+        stream = self._cluster.stream(path_of(kind, namespace), query, seconds=_WATCH_SECONDS, metadata_only=bare)
+        self._streams[group] = stream
         for event in stream:
             obj = event.get("object") or {}
             if event.get("type") == "ERROR":
@@ -237,8 +245,14 @@ class _Observer:
             version = obj["metadata"].get("resourceVersion", version)
             target = Target(kind, namespace, obj["metadata"].get("name", ""))
             if target in self._groups[group] and event["type"] in ("ADDED", "MODIFIED", "DELETED"):
-                self._states.put((target, None if event["type"] == "DELETED" else tidy(obj, kind)))
+                self._states.put((target, None if event["type"] == "DELETED" else self._changed(target, obj)))
         return version
+
+    def _changed(self, target: Target, obj: Mapping[str, Any]) -> dict[str, Any]:
+        """What is known of an object when a watch has told of it."""
+        if target.kind not in self._by_metadata:
+            return tidy(obj, target.kind)
+        return {**self._listed.get(target, {}), **tidy({"metadata": obj["metadata"]}, target.kind)}
 
 
 def _late(

@@ -196,6 +196,8 @@ async def test_tables(client: Any, widgets: Kind) -> None:
     partial = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
     _status, listed = await client.call("GET", WIDGETS, Accept=partial)
     assert listed["kind"] == "PartialObjectMetadataList" and "spec" not in listed["items"][0]
+    _status, whole = await client.call("GET", f"{WIDGETS}/a")
+    assert listed["items"][0] == {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": whole["metadata"]}
 
 
 async def test_delete_options(client: Any, served: Any, widgets: Kind) -> None:

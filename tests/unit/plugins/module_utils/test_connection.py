@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -10,7 +11,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.vmshift.mtv.plugins.module_utils import connection
 from ansible_collections.vmshift.mtv.plugins.module_utils.authentication import AUTH_ARGUMENT_SPEC
-from ansible_collections.vmshift.mtv.plugins.module_utils.connection import ClusterError, connect
+from ansible_collections.vmshift.mtv.plugins.module_utils.connection import ClusterError, EventStream, connect
 
 
 def params(**given):
@@ -272,3 +273,18 @@ def test_unusable_kubeconfig_is_named_without_its_content(tmp_path):
 def test_unverified_tls_is_said_in_a_warning():
     assert "not verified" in connect(params(host="https://h", api_key="x", validate_certs=False)).warnings[0]
     assert connect(params(host="https://h", api_key="x")).warnings == []
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_an_event_may_come_in_many_parts(size):
+    events = [{"type": "ADDED", "object": {"name": "ü"}}, {"type": "BOOKMARK", "object": {}}]
+    sent = b"\n".join(json.dumps(event, ensure_ascii=False).encode() for event in events) + b"\n\n"
+
+    class Response:
+        def stream(self, **_options):
+            return (sent[at : at + size] for at in range(0, len(sent), size))
+
+        def close(self):
+            pass
+
+    assert list(EventStream(Response())) == events

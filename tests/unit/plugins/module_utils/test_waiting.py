@@ -111,6 +111,27 @@ def test_status_about_an_older_spec_decides_nothing(kube, cluster):
     assert found[PLAN]["status"]["observedGeneration"] == 2
 
 
+@pytest.mark.parametrize("observed", [1, 2])
+def test_of_kinds_by_metadata_watches_tell_no_more(kube, cluster, observed):
+    first = plan("one", CRITICAL, generation=2, observed=observed)
+    plans = Collection(kube, first)
+    bare = plan("one", generation=2, labels={"a": "b"})
+    plans.put("MODIFIED", {"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", **bare})
+    found = wait_for(cluster, [PLAN], lambda obj: "labels" in obj["metadata"], timeout=5, by_metadata=["Plan"])[PLAN]
+    assert found["metadata"]["labels"] == {"a": "b"}
+    assert (found["kind"], found["status"]) == ("Plan", first["status"])
+    assert "as=PartialObjectMetadata;" in plans.watches()[0].headers["Accept"]
+    assert "as=" not in kube.requests[0].headers["Accept"]
+
+
+@pytest.mark.parametrize(("type", "uid", "said"), [("DELETED", "u1", "was deleted while"), ("MODIFIED", "u2", "created anew")])
+def test_of_kinds_by_metadata_the_end_is_seen(kube, cluster, type, uid, said):
+    plans = Collection(kube, plan("one"))
+    plans.put(type, {"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", **plan("one", uid=uid)})
+    with pytest.raises(WaitError, match=said):
+        wait_for(cluster, [PLAN], ready, timeout=5, by_metadata=["Plan"])
+
+
 def test_deleted_meanwhile(kube, cluster):
     plans = Collection(kube, plan("one"))
     plans.put("DELETED", plan("one"))
