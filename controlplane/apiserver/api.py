@@ -61,6 +61,10 @@ class Api:
         record = self.store.get(self.kind(kind).resource, namespace or "", name)
         return self.store.view(record) if record else None
 
+    def is_long(self, kind: str | Kind, namespace: str | None, name: str) -> bool:
+        record = self.store.get(self.kind(kind).resource, namespace or "", name)
+        return record is not None and record.long
+
     def list(
         self, kind: str | Kind, namespace: str | None = None, labels: Mapping[str, str] | None = None, selector: str = ""
     ) -> builtins.list[Object]:

@@ -26,6 +26,9 @@ class MigrationReconciler(Reconciler):
     def __init__(self, context: Context) -> None:
         self.context = context
 
+    def rest_after(self, key: Key) -> float:
+        return 20.0 if self.context.api.is_long(self.kind, *key) else self.rest
+
     def triggers(self) -> Mapping[str, Callable[[Object], Iterable[Key]]]:
         return {"Plan": lambda plan: referring_to(self.context.api, "Migration", "plan", plan)}
 

@@ -37,6 +37,9 @@ class PlanReconciler(Reconciler):
         self.context = context
         context.inventory.subscribe(self._inventory_changed)
 
+    def rest_after(self, key: Key) -> float:
+        return 10.0 if self.context.api.is_long(self.kind, *key) else self.rest
+
     # What concerns a plan
 
     def triggers(self) -> Mapping[str, Callable[[Object], Iterable[Key]]]:

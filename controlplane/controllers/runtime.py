@@ -37,6 +37,10 @@ class Reconciler:
     #: large, changes come faster than they can be looked at one by one. What happens meanwhile is seen by one look.
     rest: ClassVar[float] = 0.0
 
+    def rest_after(self, key: Key) -> float:
+        """`rest` for this object; more of one that is so long that those who follow it have as much work with it."""
+        return self.rest
+
     def enqueue(self, key: Key) -> None:
         """Look at `key` soon, because of a change that is none of an object (of an inventory, say). Its Queue fills this in."""
 
@@ -136,9 +140,9 @@ class Queue:
             begun = asyncio.get_running_loop().time()
             delay = await self._attempt(key)
             self._running.discard(key)
-            if self.reconciler.rest:
+            if rest := self.reconciler.rest_after(key):
                 ended = asyncio.get_running_loop().time()
-                self._rested[key] = ended + min(self.reconciler.rest * (ended - begun), LONGEST_REST)
+                self._rested[key] = ended + min(rest * (ended - begun), LONGEST_REST)
             if key in self._again:
                 self._again.discard(key)
                 self.add(key)

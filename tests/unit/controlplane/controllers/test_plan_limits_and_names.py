@@ -231,3 +231,15 @@ def test_what_others_look_at_is_never_changed_while_a_plan_runs(tmp_path, monkey
     three.settle(2)
     assert any('"Pending"' in text and '"Succeeded"' in text for _obj, text in looked_at)
     assert all(json.dumps(obj) == text for obj, text in looked_at)
+
+
+def test_a_long_plan_and_its_migration_rest_longer_between_two_looks(world, monkeypatch):
+    short = world.plans.rest, world.migrations.rest
+    assert (world.plans.rest_after((PLANS, "p")), world.migrations.rest_after((PLANS, "run"))) == short  # not there
+    world.plan("short")
+    assert world.plans.rest_after((PLANS, "short")) == world.plans.rest
+    monkeypatch.setattr(store, "LONG", 0)
+    world.plan()
+    world.migration()
+    assert world.plans.rest_after((PLANS, "p")) > world.plans.rest
+    assert world.migrations.rest_after((PLANS, "run")) > world.migrations.rest
