@@ -6,7 +6,9 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Iterable, Sequence
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -37,6 +39,19 @@ class Measure:
     @property
     def held(self) -> bool:
         return (self.most is None or self.value <= self.most) and (self.least is None or self.value >= self.least)
+
+
+def taken(argv: Sequence[str], volume: Path, variables: Mapping[str, str] | None = None) -> tuple[float, float, str]:
+    """(wall, CPU) seconds of a program and its children until the volume that it fills is on stable storage, and what it printed.
+
+    `variables`: its environment, where that is not the usual one.
+    """
+    before, begun = os.times(), time.perf_counter()
+    done = subprocess.run(argv, check=True, env=variables or environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    with volume.open("rb") as file:
+        os.fsync(file.fileno())
+    wall, after = time.perf_counter() - begun, os.times()
+    return wall, after.children_user + after.children_system - before.children_user - before.children_system, done.stdout
 
 
 def median(values: Iterable[float]) -> float:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from measures import Measure, environment, median
+from measures import Measure, median, taken
 
 ROUNDS = 3
 DISK = 1 << 30
@@ -45,7 +43,7 @@ def measure(work: Path) -> Iterator[Measure]:
         write(lab.chain(full)[0][0], DISK)
         write(lab.chain(sparse)[0][0], DISK >> 6)
         yield from copies(work, lab, full)
-        wall, _cpu, said = taken(ours(work, lab, sparse))
+        wall, _cpu, said = taken(ours(work, lab, sparse), work / "ours.raw")
         yield Measure(f"{DISK >> 20} MiB, {DISK >> 26} MiB of them used", wall, "s")
         yield Measure("bytes read, used bytes = 1", int(said) / (DISK >> 6), "", most=1.05)
     finally:
@@ -55,8 +53,8 @@ def measure(work: Path) -> Iterator[Measure]:
 def copies(work: Path, lab: Any, disk: str) -> Iterator[Measure]:
     own, other = [], []
     for _unused in range(ROUNDS):
-        own.append(taken(ours(work, lab, disk))[:2])
-        other.append(taken(theirs(work, lab, disk))[:2])
+        own.append(taken(ours(work, lab, disk), work / "ours.raw")[:2])
+        other.append(taken(theirs(work, lab, disk), work / "theirs.raw")[:2])
         if (work / "ours.raw").read_bytes() != (work / "theirs.raw").read_bytes():
             raise RuntimeError("the two copies differ")
     for what, figures in (("the populator, with sums", own), ("ovirt-img download-disk", other)):
@@ -89,14 +87,3 @@ def theirs(work: Path, lab: Any, disk: str) -> list[str]:
     ]
     program = str(Path(sys.executable).with_name("ovirt-img"))
     return [program, "download-disk", *options, f"--cafile={lab.folder / 'ca.crt'}", "--format=raw", disk, str(work / "theirs.raw")]
-
-
-def taken(argv: list[str]) -> tuple[float, float, str]:
-    """(wall, CPU) seconds until the copy is on stable storage, and what the program printed. The engine's and the host's CPU time is not
-    in it.
-    """
-    before, begun = os.times(), time.perf_counter()
-    done = subprocess.run(argv, check=True, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
-    os.sync()
-    wall, after = time.perf_counter() - begun, os.times()
-    return wall, after.children_user + after.children_system - before.children_user - before.children_system, done.stdout

@@ -25,6 +25,7 @@ NAMES = (
     "vsphere_disk",
     "vsphere_vms",
     "openstack_image",
+    "openshift_export",
 )
 
 
