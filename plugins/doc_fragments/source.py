@@ -14,6 +14,7 @@ options:
       - Where the source is, as in a C(Provider).
       - For V(vsphere) the SDK endpoint of a vCenter or ESXi host, C(https://HOST/sdk).
       - For V(ovirt) the API of an engine, C(https://HOST/ovirt-engine/api).
+      - For V(openstack) that of Keystone, C(https://HOST:5000/v3).
       - For V(ova) C(SERVER:/PATH) of an export that is mounted on the host that runs this module, or C(localhost:/PATH) of a folder there.
     type: str
     required: true

@@ -34,8 +34,73 @@ options:
   type:
     description: Type of the source.
     type: str
-    choices: [vsphere, ovirt, ova]
+    choices: [vsphere, ovirt, openstack, ova]
     default: vsphere
+  login:
+    description:
+      - What logs in to V(openstack) beside O(user) and O(password), or instead of them, in the words of
+        O(vmshift.mtv.provider#module:secret).
+      - Only the project that it names, or that an application credential belongs to, is read.
+    type: dict
+    suboptions:
+      auth_type:
+        description:
+          - V(password) goes with O(user) or O(login.user_id), and O(password). V(token) goes with O(login.token).
+          - V(applicationcredential) goes with O(login.application_credential_secret) and either O(login.application_credential_id), or
+            O(login.application_credential_name) and O(user).
+        type: str
+        choices: [password, token, applicationcredential]
+        default: password
+      user_id:
+        description: Id of the user, instead of O(user).
+        type: str
+      token:
+        description: A token of Keystone.
+        type: str
+      application_credential_id:
+        description: Id of an application credential.
+        type: str
+      application_credential_name:
+        description: Name of an application credential of O(user).
+        type: str
+      application_credential_secret:
+        description: Secret of the application credential.
+        type: str
+      project_name:
+        description: Name of the project.
+        type: str
+      project_id:
+        description: Id of the project.
+        type: str
+      user_domain_name:
+        description: Name of the user's domain.
+        type: str
+      user_domain_id:
+        description: Id of the user's domain.
+        type: str
+      project_domain_name:
+        description: Name of the project's domain.
+        type: str
+      project_domain_id:
+        description: Id of the project's domain.
+        type: str
+      domain_name:
+        description: Name of the domain.
+        type: str
+      domain_id:
+        description: Id of the domain.
+        type: str
+      default_domain:
+        description: Domain to use where none is given.
+        type: str
+      region:
+        description: Region of the service catalog.
+        type: str
+      availability:
+        description: Which endpoints of the service catalog are used.
+        type: str
+        choices: [public, internal, admin]
+        default: public
   vms:
     description:
       - The virtual machines to return, all when not given. The words are those of O(vmshift.mtv.plan#module:vms).
@@ -50,13 +115,15 @@ options:
     description:
       - Other collections to return as well. For V(vsphere) these are V(networks), V(datastores), V(hosts), V(clusters), V(datacenters) and
         V(folders); for V(ovirt) V(networks), V(nicprofiles), V(storagedomains), V(disks), V(diskprofiles), V(hosts), V(clusters),
-        V(datacenters) and V(servercpus); for V(ova) V(networks), V(disks) and V(storages).
+        V(datacenters) and V(servercpus); for V(openstack) V(projects), V(regions), V(images), V(flavors), V(snapshots), V(volumes),
+        V(volumetypes), V(networks) and V(subnets); for V(ova) V(networks), V(disks) and V(storages).
     type: list
     elements: str
     default: []
 requirements:
   - pyvmomi >= 8.0.3.0.1 (for vSphere)
   - ovirt-engine-sdk-python >= 4.6.3 (for Red Hat Virtualization and oVirt)
+  - openstacksdk >= 4.0 (for OpenStack)
   - defusedxml (for OVA files)
   - jmespath (for C(query) in O(vms) and O(exclude))
 seealso:
@@ -102,6 +169,18 @@ EXAMPLES = r"""
     vms:
       - cluster: Default
     resources: [networks, storagedomains]
+
+- name: Look at a project of OpenStack with an application credential
+  vmshift.mtv.source_vm_info:
+    type: openstack
+    url: https://keystone.example.com:5000/v3
+    ca_cert_file: /etc/pki/openstack-ca.pem
+    login:
+      auth_type: applicationcredential
+      application_credential_id: "{{ credential_id }}"
+      application_credential_secret: "{{ credential_secret }}"
+      region: RegionOne
+    resources: [networks, volumetypes]
 
 - name: Look at appliances in a folder of this host
   vmshift.mtv.source_vm_info:
@@ -171,7 +250,7 @@ resources:
         name: VM Network
         variant: Standard
 source:
-  description: What the source itself is; empty for OVA files and oVirt.
+  description: What the source itself is; empty for OVA files, oVirt and OpenStack.
   returned: success
   type: dict
   sample:
@@ -189,11 +268,12 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.chosen_vms import requ
 from ansible_collections.vmshift.mtv.plugins.module_utils.errors import TalkError
 from ansible_collections.vmshift.mtv.plugins.module_utils.placement import Placement
 from ansible_collections.vmshift.mtv.plugins.module_utils.plan_spec import words_only
-from ansible_collections.vmshift.mtv.plugins.module_utils.source_reading import SOURCE, TRUST, read, run_module
+from ansible_collections.vmshift.mtv.plugins.module_utils.source_reading import LOGIN, SOURCE, TRUST, read, run_module
 
 COLLECTIONS = {
     "vsphere": ("networks", "datastores", "hosts", "clusters", "datacenters", "folders"),
     "ovirt": ("networks", "nicprofiles", "storagedomains", "disks", "diskprofiles", "hosts", "clusters", "datacenters", "servercpus"),
+    "openstack": ("projects", "regions", "images", "flavors", "snapshots", "volumes", "volumetypes", "networks", "subnets"),
     "ova": ("networks", "disks", "storages"),
 }
 
@@ -243,7 +323,8 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **SOURCE,
-            "type": {"type": "str", "choices": ["vsphere", "ovirt", "ova"], "default": "vsphere"},
+            "type": {"type": "str", "choices": ["vsphere", "ovirt", "openstack", "ova"], "default": "vsphere"},
+            "login": {"type": "dict", "options": LOGIN},
             "vms": {"type": "list", "elements": "raw"},
             "exclude": {"type": "list", "elements": "raw"},
             "resources": {"type": "list", "elements": "str", "default": []},

@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 import pytest
+from module_runs import run_module
 
 from ansible_collections.vmshift.mtv.lab.openstack.server import OpenStack
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import AUTH, CONNECTION, DATA, SourceError
@@ -130,3 +131,24 @@ def test_another_address_is_no_keystone(openstack: OpenStack, place: str) -> Non
     with pytest.raises(SourceError) as failure:
         try_connection(Credentials(url, openstack.secret()))
     assert failure.value.kind == CONNECTION and url in failure.value.message
+
+
+@pytest.mark.parametrize("way", ["password", "application credential"])
+def test_a_task_reads_a_project_and_judges_its_servers(openstack: OpenStack, application: Any, way: str) -> None:
+    login = {"project_name": openstack.project, "domain_name": openstack.domain, "region": openstack.region}
+    given: dict[str, Any] = {"user": openstack.user, "password": openstack.password, "login": login}
+    if way != "password":
+        login = {"application_credential_id": application.id, "application_credential_secret": application.secret}
+        given = {"login": {"auth_type": "applicationcredential", **login}}
+    common = {
+        "type": "openstack",
+        "url": openstack.url,
+        "ca_cert": openstack.ca,
+        "vms": ["web-1", "pinned-1"],
+        "resources": ["volumetypes"],
+    }
+    result = run_module("source_vm_info", {**common, **given})
+    assert [vm["path"] for vm in result["vms"]] == ["shop/web-1", "shop/pinned-1"], result
+    assert {concern["vm"] for concern in result["concerns"]} == {"pinned-1"}
+    assert {concern["id"] for concern in result["concerns"]} >= {"openstack.cpu.shares.defined", "openstack.bios.boot_menu.enabled"}
+    assert {type["name"] for type in result["resources"]["volumetypes"]} >= {"fast", "slow"}

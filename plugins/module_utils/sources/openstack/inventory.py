@@ -41,6 +41,14 @@ class OpenStackInventory:
                 self.close()
                 raise
 
+    def read_once(self) -> Collected:
+        """The inventory, and the session closed. Raises SourceError."""
+        with self._turn:
+            try:
+                return self.collect()
+            finally:
+                self.close()
+
     def close(self) -> None:
         with self._turn:
             session, self._session = self._session, None

@@ -115,3 +115,30 @@ def test_an_engine_that_cannot_be_read_as_asked(read: Any, engine_login: dict[st
     result = read(**{key: value for key, value in {**engine_login, **given}.items() if value != "OMIT"})
     assert result["failed"] and said in result["msg"]
     assert "other-secret" not in str({key: value for key, value in result.items() if key != "invocation"})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "login: auth_type password needs user and password, or user_id and password."),
+        ({"login": {"auth_type": "token"}}, "login: auth_type token needs token."),
+        (
+            {"login": {"token": "secret-word"}, "user": "someone", "password": "secret-word"},
+            "login: auth_type password does not use token.",
+        ),
+        ({"login": {"auth_type": "token", "token": "secret-word"}, "thumbprint": "AA:BB"}, "thumbprint: a source of type openstack"),
+        (
+            {"login": {"user_id": "7"}, "password": "secret-word", "insecure_skip_verify": True},
+            "cannot be asked to log in: Connection refused.",
+        ),
+        (
+            {"login": {"user_id": "7"}, "password": "secret-word", "resources": ["disks"]},
+            "has no 'disks'; it has projects, regions, images",
+        ),
+    ],
+)
+def test_a_cloud_that_cannot_be_read_as_asked(read: Any, given: dict[str, Any], said: str) -> None:
+    pytest.importorskip("openstack")
+    result = read(type="openstack", url="https://127.0.0.1:1/v3", **given)
+    assert result["failed"] and said in result["msg"]
+    assert "secret-word" not in str({key: value for key, value in result.items() if key != "invocation"})
