@@ -1,8 +1,10 @@
-"""The examples in the modules' documentation are tasks that the modules accept."""
+"""The examples in the modules' documentation, and in documents for readers, are tasks that the modules and roles accept."""
 
 from __future__ import annotations
 
 import importlib
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from ansible_collections.vmshift.mtv.plugins.modules import provider
 
 PACKAGE = "ansible_collections.vmshift.mtv.plugins.modules"
 MODULES = sorted(path.stem for path in Path(provider.__file__).parent.glob("*.py"))
+ROOT = Path(provider.__file__).parents[2]
+DOCUMENTS = [path for pattern in ("README.md", "docs/*.md", "roles/*/README.md") for path in sorted(ROOT.glob(pattern))]
 RULES = ("mutually_exclusive", "required_together", "required_one_of", "required_if", "required_by")
 
 
@@ -51,6 +55,10 @@ def examples() -> list[Any]:
 
 @pytest.mark.parametrize(("name", "arguments"), examples())
 def test_an_example_is_accepted(name: str, arguments: dict[str, Any]) -> None:
+    accept(name, arguments)
+
+
+def accept(name: str, arguments: dict[str, Any]) -> None:
     given = given_to_ansible(name)
     files = FILE_COMMON_ARGUMENTS if given.get("add_file_common_args") else {}
     validator = ArgumentSpecValidator({**files, **given["argument_spec"]}, **{rule: given[rule] for rule in RULES if rule in given})
@@ -62,3 +70,25 @@ def test_a_module_has_examples_with_names(name: str) -> None:
     tasks = yaml.safe_load(importlib.import_module(f"{PACKAGE}.{name}").EXAMPLES)
     assert tasks
     assert all(task["name"][0].isupper() for task in tasks)
+
+
+def within(value: Any) -> Iterator[tuple[str, Any]]:
+    """All keys with their values, at any depth."""
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        yield str(key), inner
+        yield from within(inner)
+    for inner in value if isinstance(value, list) else ():
+        yield from within(inner)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_examples_in_a_document_are_accepted(path: Path) -> None:
+    for block in re.findall(r"^```yaml\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE):
+        found = list(within(yaml.safe_load(block)))
+        for key, arguments in found:
+            if key.startswith("vmshift.mtv."):
+                accept(key.removeprefix("vmshift.mtv."), arguments or {})
+        for role in [value["name"].removeprefix("vmshift.mtv.") for key, value in found if key.endswith(("import_role", "include_role"))]:
+            specs = yaml.safe_load((ROOT / "roles" / role / "meta/argument_specs.yml").read_text())
+            given = {key for key, _value in found if key.startswith(f"{role}_")}
+            assert given <= set(specs["argument_specs"]["main"]["options"])
