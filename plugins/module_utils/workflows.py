@@ -191,7 +191,7 @@ OFFLOAD = Workflow(
 #: The documentation numbers no steps for it.
 CONVERSION_ONLY = Workflow(
     "conversion",
-    "conversion of disks that somebody else has copied",
+    "conversion of disks that are copied already",
     (
         _HOOK_BEFORE,
         _SOURCE_OFF,

@@ -107,7 +107,7 @@ workflow:
     name:
       description:
         - V(cold) (virt-v2v copies and converts), V(remote), V(copy_and_convert), V(raw_copy), V(warm), V(populator) (RHV and OpenStack),
-          V(openshift), V(offload) (a storage array copies) or V(conversion) (somebody else has copied the disks).
+          V(openshift), V(offload) (a storage array copies) or V(conversion) (the disks are copied already).
         - V(pipeline) for kinds of plans that the documentation numbers no steps for. The steps are then those of the VM's pipeline.
       type: str
       returned: success

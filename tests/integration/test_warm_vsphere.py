@@ -273,6 +273,10 @@ def test_a_conversion_that_failed_is_resumed_with_the_disks_that_were_copied(pla
     assert served(lab, "app-9") == read
     assert [lab.sha256("app-9", disk) for disk in (0, 1)] == plans.sums("resumed")
     assert claims_of(plans, "resumed") == claims
+    traced = run_module("migration_trace", {"kubeconfig": given["kubeconfig"], "namespace": PLANS, "plan": "resumed"})
+    states = {line["step"]: line["state"] for line in traced["trace"]}
+    done = dict.fromkeys(("source_off", "filled_claim", "conversion_pod", "conversion", "virtual_machine"), "done")
+    assert states == {**done, "power_on": "skipped"}, traced["table"]
     assert not run_module("migration", {**given, "retry": True})["changed"]
 
 
