@@ -105,14 +105,24 @@ def canaries(state: State) -> Canaries:
 @pytest.fixture(scope="module")
 def variables(state: State, canaries: Canaries, folder: Path) -> Path:
     """A file, because arguments can be read by everybody."""
+
+    def secret(option: str) -> dict[str, str]:
+        return {option: canaries(option.replace("_", "-"))}
+
     skip = {"insecure_skip_verify": True}
     user = {"user": "u", "password": canaries("password"), **skip}
     keystone = {"auth_type": "token", "token": canaries("keystone"), "project_name": "p", "domain_name": "d", "region": "r"}
+    application = {"auth_type": "applicationcredential", "application_credential_id": "i"}
+    accounts = {"region": "r", "access_key_id": "a", "target_access_key_id": "t"}
+    share = {**user, "smb_url": "smb://s/vms", "smb_user": "v"}
     providers = {
         "v": {"type": "vsphere", "url": "https://vc.example/sdk", "secret": user},
         "r": {"type": "ovirt", "url": "https://e.example/ovirt-engine/api", "secret": user},
         "o": {"type": "openstack", "url": "https://k.example/v3", "secret": keystone},
         "k": {"type": "openshift", "url": "https://other.example:6443", "secret": {"token": canaries("cluster"), **skip}},
+        "a": {"type": "openstack", "url": "https://k.example/v3", "secret": {**application, **secret("application_credential_secret")}},
+        "e": {"type": "ec2", "secret": {**accounts, **secret("secret_access_key"), **secret("target_secret_access_key")}},
+        "h": {"type": "hyperv", "url": "hv.example", "secret": {**share, **secret("smb_password")}},
     }
     changed = {
         "v": {"password": canaries("new-password")},
@@ -120,6 +130,8 @@ def variables(state: State, canaries: Canaries, folder: Path) -> Path:
         "o": {"token": canaries("new-keystone")},
         "k": {"token": canaries("new-cluster")},
     }
+    ways = {"username": "u", "password": canaries("basic"), "proxy": "http://127.0.0.1:9"}
+    proxy = {"basic_auth": f"u:{canaries('proxy-basic')}", "proxy_basic_auth": f"u:{canaries('proxy')}"}
     target = folder / "canaries.json"
     target.touch(0o600)
     given = {
@@ -129,6 +141,7 @@ def variables(state: State, canaries: Canaries, folder: Path) -> Path:
         "others": {"luks": canaries("luks"), "aap": canaries("aap")},
         "host": lifetime.read_endpoints(state)["server"],
         "api_key": canaries("api-key"),
+        "through_a_proxy": {**ways, "proxy_headers": proxy},
         "application": canaries("application"),
         "whole_kubeconfig": yaml.safe_load(state.kubeconfig.read_text()),
     }
@@ -160,6 +173,7 @@ def migrated(play: Callable[..., Any], state: State, canaries: Canaries, folder:
                 "wrong_source_password": canaries("wrong-source"),
                 "rotated_password": canaries("rotated"),
                 "aap_url": platform.url,
+                "whole_kubeconfig": yaml.safe_load(state.kubeconfig.read_text()),
             }
             secrets.write_text(json.dumps(given))
             options = ("-e", f"@{secrets}", "-e", f"ansible_remote_tmp={folder / 'tmp'}")
@@ -220,6 +234,7 @@ def test_the_canaries_would_be_heard(heard: dict[str, bytes], canaries: Canaries
     store = b"".join(path.read_bytes() for path in state.root.glob("store.sqlite*"))
     found = set(canaries.found_in(store))
     assert found >= {"new-password", "new-ovirt-password", "new-keystone", "new-cluster", "unreachable", "luks", "aap"}
+    assert found >= {"application-credential-secret", "secret-access-key", "target-secret-access-key", "smb-password"}
     assert b"<hidden, changed>" in heard["loud"]
     if heard["migration"]:
         assert found >= {"live-luks", "live-aap", "host", "rotated"}
