@@ -111,6 +111,8 @@ def _begin(run: Run) -> None:
 
 def _ensure_namespace(run: Run) -> None:
     objects = run.target.objects
+    if run.target.is_host and run.target_namespace == run.plan["metadata"]["namespace"]:
+        return  # where it is gone, so is the plan, in the middle of this pass
     if objects.find("Namespace", None, run.target_namespace) is None:
         objects.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": run.target_namespace}})
 

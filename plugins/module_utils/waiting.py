@@ -123,7 +123,8 @@ def wait_for(
                 for target in doubted:
                     refuse(target)
                 target = next(t for t in wanted if t in waiting)
-                raise WaitError(_late(target, seen, next_limit(), timeout, goal, hint, observer.trouble), target, seen, timed_out=True)
+                text = _late(target, seen, next_limit(), timeout, goal, hint) + _contact(observer)
+                raise WaitError(text, target, seen, timed_out=True)
     return seen
 
 
@@ -152,7 +153,7 @@ def wait_gone(cluster: Cluster, targets: Iterable[Target], *, timeout: float) ->
                 target = next(t for t in wanted if t in waiting)
                 finalizers = (seen.get(target, {}).get("metadata") or {}).get("finalizers") or []
                 held = " It is held by the finalizers {}.".format(", ".join(finalizers)) if finalizers else ""
-                text = f"{target} still exists {timeout:g} s after its deletion was asked for.{held}"
+                text = f"{target} still exists {timeout:g} s after its deletion was asked for.{held}{_contact(observer)}"
                 raise WaitError(text, target, seen, timed_out=True)
 
 
@@ -255,9 +256,12 @@ class _Observer:
         return {**self._listed.get(target, {}), **tidy({"metadata": obj["metadata"]}, target.kind)}
 
 
-def _late(
-    target: Target, seen: Mapping[Target, dict[str, Any]], waited: float, timeout: float, goal: str, hint: str, trouble: ClusterError | None
-) -> str:
+def _contact(observer: _Observer) -> str:
+    """What is to be said of a cluster that cannot be reached."""
+    return f" The last contact with the cluster failed: {observer.trouble}" if observer.trouble else ""
+
+
+def _late(target: Target, seen: Mapping[Target, dict[str, Any]], waited: float, timeout: float, goal: str, hint: str) -> str:
     """The sentence for a wait that ended without a decision."""
     text = f"{target} did not become {goal} within {waited:g} s"
     obj = seen.get(target)
@@ -274,4 +278,4 @@ def _late(
         )
         if waited < timeout:
             text += f" (The wait ended before its {timeout:g} s because nothing has happened.)"
-    return text + (f" The last contact with the cluster failed: {trouble}" if trouble else "")
+    return text

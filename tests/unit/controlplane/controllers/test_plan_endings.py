@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from ansible_collections.vmshift.mtv.controlplane.migration import runner
+from ansible_collections.vmshift.mtv.controlplane.apiserver.errors import ApiError
+from ansible_collections.vmshift.mtv.controlplane.migration import execution, runner
 from ansible_collections.vmshift.mtv.tests.unit.controlplane.migration.world import CONTROLLERS, FORKLIFT, PLANS, TARGET, World, source_vm
 
 STEPS = ["Initialize", "DiskAllocation", "ImageConversion", "DiskTransferV2v", "VirtualMachineCreation"]
@@ -224,6 +225,19 @@ def test_deleting_a_running_plan_leaves_nothing(world):
     for kind in ("Migration", "DataVolume", "PersistentVolumeClaim", "Pod", "Conversion", "PersistentVolume", "ConfigMap"):
         assert world.count(kind) == 0, kind
     assert world.count("Secret", TARGET) == 0
+
+
+def test_a_namespace_deleted_with_its_plan_is_not_made_again_by_the_pass_under_way(world, monkeypatch):
+    def begin(run, original=execution._begin):
+        run.api.delete("Namespace", None, PLANS)
+        original(run)
+
+    monkeypatch.setattr(execution, "_begin", begin)
+    world.plan(targetNamespace=PLANS)
+    world.migration()
+    with pytest.raises(ApiError, match="not found"):
+        world.run(world.ended)
+    assert world.api.find("Namespace", None, PLANS) is None
 
 
 def test_deleting_a_plan_that_succeeded_leaves_vm_and_disks(world):
