@@ -95,11 +95,11 @@ def test_an_old_failure_may_pass_within_the_patience(kube, cluster):
     assert ready(wait_for(cluster, [PLAN], ready, blocked, timeout=5, patience=4)[PLAN])
 
 
-@pytest.mark.parametrize("timeout", [5, 0.2])
+@pytest.mark.parametrize("timeout", [5, 2])
 def test_a_failure_that_outlasts_the_patience_ends_the_wait(kube, cluster, timeout):
     Collection(kube, plan("one", CRITICAL))
     with pytest.raises(WaitError, match="did not become ready: TargetNameNotValid=True R: bad name") as caught:
-        wait_for(cluster, [PLAN], ready, blocked, timeout=timeout, patience=0.3)
+        wait_for(cluster, [PLAN], ready, blocked, timeout=timeout, patience=3)
     assert not caught.value.timed_out
 
 
@@ -155,17 +155,17 @@ def test_absent_target(kube, cluster):
 def test_timeout_tells_what_was_seen(kube, cluster):
     Collection(kube, plan("one", ("Validated", "Advisory", "checked")))
     with pytest.raises(WaitError) as caught:
-        wait_for(cluster, [PLAN], ready, timeout=0.6, goal="Succeeded")
+        wait_for(cluster, [PLAN], ready, timeout=2, goal="Succeeded")
     assert caught.value.timed_out
-    assert str(caught.value) == "Plan mig/one did not become Succeeded within 0.6 s: Validated=True R: checked."
+    assert str(caught.value) == "Plan mig/one did not become Succeeded within 2 s: Validated=True R: checked."
 
 
 def test_silence_ends_the_wait_early_and_says_what_to_look_at(kube, cluster):
     Collection(kube, plan("one"))
     begin = time.monotonic()
     with pytest.raises(WaitError) as caught:
-        wait_for(cluster, [PLAN], ready, timeout=60, silence=0.5, hint="the Secret x")
-    assert time.monotonic() - begin < 5
+        wait_for(cluster, [PLAN], ready, timeout=60, silence=2, hint="the Secret x")
+    assert time.monotonic() - begin < 30
     assert "no status at all" in str(caught.value)
     assert "Look at: the Secret x." in str(caught.value)
 
@@ -173,14 +173,14 @@ def test_silence_ends_the_wait_early_and_says_what_to_look_at(kube, cluster):
 def test_a_first_status_ends_the_silence(kube, cluster):
     plans = Collection(kube, plan("one"))
     plans.put("MODIFIED", plan("one", ("Validated", "Advisory", "v")))
-    with pytest.raises(WaitError, match=r"within 1.5 s"):
-        wait_for(cluster, [PLAN], ready, timeout=1.5, silence=0.5)
+    with pytest.raises(WaitError, match=r"within 4 s"):
+        wait_for(cluster, [PLAN], ready, timeout=4, silence=2)
 
 
 def test_one_target_that_speaks_does_not_break_the_silence_of_another(kube, cluster):
     Collection(kube, plan("one", READY), plan("two"))
     with pytest.raises(WaitError, match="Plan mig/two .* no status at all"):
-        wait_for(cluster, [PLAN, PLAN._replace(name="two")], ready, timeout=30, silence=0.5)
+        wait_for(cluster, [PLAN, PLAN._replace(name="two")], ready, timeout=30, silence=2)
 
 
 def test_ended_watch_goes_on_where_it_was(kube, cluster):
@@ -243,7 +243,7 @@ def test_an_outage_is_not_silence(kube, cluster):
             working(request, handler)
 
     kube.answer = answer
-    assert ready(wait_for(cluster, [PLAN], ready, timeout=30, silence=0.3)[PLAN])
+    assert ready(wait_for(cluster, [PLAN], ready, timeout=30, silence=1)[PLAN])
 
 
 def test_a_cluster_that_does_not_come_back_ends_the_wait(kube, cluster, monkeypatch):
@@ -265,7 +265,7 @@ def test_refusal_ends_the_wait(kube, cluster):
     begin = time.monotonic()
     with pytest.raises(ClusterError, match="no plans for you"):
         wait_for(cluster, [PLAN], ready, timeout=30)
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 30
 
 
 def test_many_targets_share_one_watch_per_kind_and_namespace(kube, cluster):
@@ -311,5 +311,5 @@ def test_gone_after_the_last_finalizer(kube, cluster):
 
 def test_not_gone_names_the_finalizers(kube, cluster):
     Collection(kube, plan("one", deletionTimestamp="now", finalizers=["a/b"]))
-    with pytest.raises(WaitError, match=r"Plan mig/one still exists 0.5 s .* finalizers a/b"):
-        wait_gone(cluster, [PLAN], timeout=0.5)
+    with pytest.raises(WaitError, match=r"Plan mig/one still exists 2 s .* finalizers a/b"):
+        wait_gone(cluster, [PLAN], timeout=2)
