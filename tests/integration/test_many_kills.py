@@ -98,7 +98,7 @@ def finish(lives: Lives) -> None:
     assert outcome == "Succeeded", (outcome, reasons, lives.deaths)
     lives.assert_whole()
     assert len(lives.machines()) == 1
-    lives.assert_nothing_left()
+    assert lives.left() == []
     assert "Traceback" not in lives.log()
 
 

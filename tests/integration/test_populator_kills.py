@@ -103,7 +103,7 @@ def test_killed_at_each_step(engine: OVirt, tmp_path: Path, environment: dict[st
         assert lives.outcome() == ("Succeeded", []), lives.deaths
         lives.assert_whole()
         assert len(lives.stored().of("VirtualMachine")) == 1
-        lives.assert_nothing_left()
+        assert lives.left() == []
         assert "Traceback" not in lives.log()
         assert _temporary(lives) == []
         assert engine.statistics()["transfers"] == []

@@ -138,7 +138,7 @@ def test_killed_in_each_phase(base: State, lab: VSphere, there: Plans, environme
             assert lives.outcome()[0] == "Succeeded", (lives.outcome(), lives.deaths)
             lives.assert_whole()
             assert len(lives.machines()) == 1
-            lives.assert_nothing_left()
+            assert lives.left() == []
             assert "Traceback" not in lives.log()
         finally:
             lives.end()

@@ -104,11 +104,11 @@ class Lives:
                 self.deaths.append(fate)
                 return True
             with contextlib.suppress(OSError, ValueError):  # it is not there yet, or not any more
-                if lifetime.read_endpoints(self.state) and self._run_is_over():
+                if lifetime.read_endpoints(self.state) and self._run_is_over() and not self.left():
                     self.end()
                     return False
             time.sleep(0.05)
-        raise AssertionError(f"neither death nor the end of the run within {seconds} s\n{self.log()}")
+        raise AssertionError(f"neither death nor the end of the run within {seconds} s; left: {self.left()}\n{self.log()}")
 
     def _begin(self, fate: dict[str, Any]) -> None:
         self.ledger.mkdir(exist_ok=True)
@@ -247,12 +247,12 @@ class Lives:
         ends = [c["type"] for c in status["history"][-1]["conditions"] if c["type"] in ("Succeeded", "Failed", "Canceled")]
         return ends[0], [reason for vm in status["vms"] for reason in (vm.get("error") or {}).get("reasons") or []]
 
-    def assert_nothing_left(self) -> None:
-        """No process of any pod runs on, each volume belongs to an object, each pod's folder too."""
-        assert processes_below(self.state.pods) == []
+    def left(self) -> list[str]:
+        """Processes of pods, and the volumes and folders of pods that no object has."""
         found = self.stored()
-        assert {path.stem for path in self.state.volumes.iterdir()} <= {v["metadata"]["name"] for v in found.of("PersistentVolume")}
-        assert {path.name for path in self.state.pods.iterdir()} <= {pod["metadata"]["uid"] for pod in found.of("Pod")}
+        volumes = {path.stem for path in self.state.volumes.iterdir()} - {v["metadata"]["name"] for v in found.of("PersistentVolume")}
+        folders = {path.name for path in self.state.pods.iterdir()} - {pod["metadata"]["uid"] for pod in found.of("Pod")}
+        return [*processes_below(self.state.pods), *volumes, *folders]
 
     def log(self) -> str:
         return (self.state.run / "controlplane.log").read_text()[-4000:]
