@@ -3,6 +3,7 @@ as their destination, nothing but the management is where the plan is."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -18,6 +19,8 @@ from ansible_collections.vmshift.mtv.controlplane.cluster import supervisor
 from ansible_collections.vmshift.mtv.controlplane.state import State
 from ansible_collections.vmshift.mtv.lab import openshift
 from ansible_collections.vmshift.mtv.lab.openshift import MIB, Disk, Machine
+from ansible_collections.vmshift.mtv.plugins.module_utils.connection import MERGE_PATCH
+from ansible_collections.vmshift.mtv.plugins.module_utils.resources import path_of
 from ansible_collections.vmshift.mtv.tests.integration.vsphere_plans import HOST, PLANS, TARGET, Plans
 
 pytestmark = pytest.mark.skipif(bool(os.environ.get("KUBECONFIG")), reason="needs several embedded control planes")
@@ -134,11 +137,14 @@ def disks(cluster: Plans, vm: str) -> list[str]:
     return [openshift.sha256(cluster.state.volume(claim["spec"]["volumeName"])) for claim in claims]
 
 
-def processes(cluster: Plans, program: str) -> list[int]:
-    """Those of pods that run a program of the collection."""
-    found = [pid for folder in cluster.state.pods.iterdir() for pid in supervisor.processes_of(folder)]
-    lines = {pid: Path(f"/proc/{pid}/cmdline").read_text() for pid in found}
-    return [pid for pid, line in lines.items() if program in line and supervisor.__file__ not in line]
+def importer_of(folder: Path) -> int | None:
+    """The process of an importer's pod, beside its supervisor."""
+    for pid in supervisor.processes_of(folder):
+        with contextlib.suppress(OSError):
+            line = Path(f"/proc/{pid}/cmdline").read_text()
+            if "datapath.importer" in line and supervisor.__file__ not in line:
+                return pid
+    return None
 
 
 def test_a_vm_arrives_as_it_was_and_boots(here: Plans, source: Source) -> None:
@@ -201,16 +207,16 @@ def test_from_one_cluster_to_another_through_the_deaths_of_all_who_work_on_it(
     """The importer is killed in the middle of its copy, then the control plane with the plan, then the source's."""
     plan(here, "large", "large", to="there")
     here.run("large")
-    journal = importing(there)
-    [importer] = processes(there, "importer")
-    os.kill(importer, signal.SIGKILL)
-    os.kill(lifetime.holder(here.state), signal.SIGKILL)
-    os.kill(lifetime.holder(source.state), signal.SIGKILL)
-    copied, result = len(journal.read_text().splitlines()), journal.parent / "result.json"
-    assert not result.exists()
-    serve_state(here.state, "--run-vms")
-    there.until(result.exists)
-    kept = json.loads(result.read_text())["kept"]  # the folder goes with its pod
+    folder, importer = stopped_importer(there)
+    with kept_pod(there, folder.name):
+        copied, result = len((folder / "journal").read_text().splitlines()), folder / "result.json"
+        assert not result.exists()
+        os.kill(importer, signal.SIGKILL)
+        os.kill(lifetime.holder(here.state), signal.SIGKILL)
+        os.kill(lifetime.holder(source.state), signal.SIGKILL)
+        serve_state(here.state, "--run-vms")
+        there.until(result.exists)
+        kept = json.loads(result.read_text())["kept"]
     here.until(lambda: here.vm("large")["phase"] in ("CopyDisks", "CreateVM"))
     assert not here.ended("large")
     assert not there.list("VirtualMachine")  # of what it is made only the source can tell
@@ -228,15 +234,40 @@ def test_from_one_cluster_to_another_through_the_deaths_of_all_who_work_on_it(
     source.until(lambda: not source.left())
 
 
-def importing(cluster: Plans) -> Path:
-    """The journal of the importer, once it has copied something. Looked for without the API, which would take too long."""
+def stopped_importer(cluster: Plans) -> tuple[Path, int]:
+    """Folder and process of the importer, stopped in the midst of its copy. Looked for without the API, which would take too long."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        for journal in cluster.state.pods.glob("*/journal"):
-            if len(journal.read_text().splitlines()) > 8:
-                return journal
-        time.sleep(0.003)
-    raise AssertionError("nothing was copied")
+        for folder in cluster.state.pods.iterdir():
+            if (pid := importer_of(folder)) is not None:
+                _halt_in_copy(folder / "journal", pid)
+                return folder, pid
+    raise AssertionError("no importer was started")
+
+
+def _halt_in_copy(journal: Path, pid: int) -> None:
+    """Let a process go on for a moment at a time until its journal tells of some pieces."""
+    os.kill(pid, signal.SIGSTOP)
+    while not journal.exists() or len(journal.read_text().splitlines()) <= 8:
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.01)
+        os.kill(pid, signal.SIGSTOP)
+
+
+@contextlib.contextmanager
+def kept_pod(cluster: Plans, uid: str) -> Iterator[None]:
+    """A pod stays, with all that it wrote, until the end of the context."""
+    [pod] = [pod for pod in cluster.list("Pod") if pod["metadata"]["uid"] == uid]
+    path = path_of("Pod", TARGET, pod["metadata"]["name"])
+
+    def hold(finalizers: list[str] | None) -> None:
+        cluster.cluster.request("PATCH", path, body={"metadata": {"finalizers": finalizers}}, content_type=MERGE_PATCH)
+
+    hold(["vmshift.example/kept"])
+    try:
+        yield
+    finally:
+        hold(None)
 
 
 def test_a_quota_holds_it_up_and_canceled_it_leaves_nothing(here: Plans, there: Plans, source: Source) -> None:
