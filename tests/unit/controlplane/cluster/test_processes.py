@@ -105,7 +105,7 @@ async def test_stop_all_ends_every_pod(tmp_path: Path, folder: Path) -> None:
     await _launch(other, "sleep 60")
     started = time.monotonic()
     await asyncio.to_thread(processes.stop_all, tmp_path / "pods", 0.5)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 50
     assert supervisor.processes_of(folder) + supervisor.processes_of(other) == []
 
 

@@ -50,7 +50,7 @@ async def test_missed_deadline_kills_the_whole_group(tmp_path: Path) -> None:
     with pytest.raises(tools.ToolFailed, match="did not end within 1 s and was killed: working") as caught:
         await tools.run(["sh", "-c", f"echo working; sleep 60 & echo $! > {tmp_path}/child; wait"], deadline=1)
     assert caught.value.code is None
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 50
     assert not _alive(int((tmp_path / "child").read_text()))
 
 

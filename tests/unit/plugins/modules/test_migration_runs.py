@@ -422,7 +422,7 @@ def test_nobody_waits_longer_than_the_window(plane, run, runner):
     late = text_of(datetime.now(timezone.utc) + timedelta(seconds=2))
     begin = time.monotonic()
     failed = run("migration", **{**GIVEN, "wait_timeout": 60, "wait_until": late})
-    assert time.monotonic() - begin < 15
+    assert time.monotonic() - begin < 50
     assert f"Migration mig/demo-1 has not ended by {late}; it goes on." in failed["msg"]
     assert "VM app (id-app): Running at step ImageConversion" in failed["msg"]
     runner.end("demo-1", "Succeeded", [runner.vm("app", "Succeeded"), runner.vm("db", "Succeeded")])
@@ -722,8 +722,8 @@ def test_a_migration_deleted_between_two_slices_ends_the_wait(plane, run, runner
 
 def test_slices_together_wait_no_longer_than_one_task(run, runner):
     ongoing = run("migration", **GIVEN, progress_slice={"seconds": 0.5})["ongoing"]
-    part = {"seconds": 5, "waited": 19.0, **{key: ongoing[key] for key in ("migration", "uid", "seen")}}
+    part = {"seconds": 60, "waited": 19.0, **{key: ongoing[key] for key in ("migration", "uid", "seen")}}
     begin = time.monotonic()
     failed = run("migration", **GIVEN, progress_slice=part)
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 30
     assert failed["msg"].startswith("Migration mig/demo-1 has not ended within 20 s; it goes on.")
