@@ -10,7 +10,8 @@ MIB = 1 << 20
 @dataclass(frozen=True)
 class Disk:
     """`content`: "root" or "data" of the lab's guest, "encrypted" (the root of one with LUKS), "debian" (that of a full one, which boots on
-    VirtIO and has no agent), or "" for `size` bytes of zeros.
+    VirtIO and has no agent), or "" for `size` bytes of zeros. `file`: "[datastore] folder/name.vmdk", a disk of an earlier machine that
+    this one shares.
     """
 
     content: str = ""
@@ -19,6 +20,7 @@ class Disk:
     mode: str = "persistent"
     controller: str = "pvscsi"
     sharing: str = ""
+    file: str = ""
 
 
 @dataclass(frozen=True)

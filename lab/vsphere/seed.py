@@ -90,7 +90,7 @@ class Seed:
         changes += [
             vim.vm.device.VirtualDeviceSpec(
                 operation=Operation.add,
-                fileOperation=vim.vm.device.VirtualDeviceSpec.FileOperation.create,
+                fileOperation=None if disk.file else vim.vm.device.VirtualDeviceSpec.FileOperation.create,
                 device=self.disk(machine, number, disk),
             )
             for number, disk in enumerate(machine.disks)
@@ -122,7 +122,7 @@ class Seed:
             capacityInKB=size // 1024,
             capacityInBytes=size,
             backing=vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
-                fileName=f"[{disk.datastore}] {folder_of(machine)}/{name}.vmdk",
+                fileName=disk.file or f"[{disk.datastore}] {folder_of(machine)}/{name}.vmdk",
                 diskMode=disk.mode,
                 thinProvisioned=True,
                 sharing=disk.sharing or None,
@@ -190,7 +190,9 @@ class Seed:
         facts = []
         for disk, device in zip(machine.disks, found, strict=True):
             extent = self.extent(device.backing.fileName)
-            if disk.content:
+            if disk.file:
+                digest = sha256(extent)
+            elif disk.content:
                 copy_sparse(content_of(disk), extent)
                 digest = known_sha256(content_of(disk))
             else:

@@ -144,7 +144,7 @@ class VSphere(StartedLab):
         self._ask("PUT", "/lab/denied", json.dumps(privileges).encode())
 
     def statistics(self) -> dict[str, Any]:
-        """`calls` by SOAP method, and bytes `served` by path of datastore file, since the start."""
+        """`calls` by SOAP method, bytes `served` by path of datastore file, since the start; how many requests a fault has `held`."""
         statistics: dict[str, Any] = json.loads(self._ask("GET", "/lab/statistics"))
         return statistics
 

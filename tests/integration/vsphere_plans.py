@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -85,8 +86,27 @@ class Plans:
 
     def vm(self, plan: str, name: str = "") -> Object:
         """The status of a VM of a plan."""
-        vms = self.get("Plan", plan).get("status", {}).get("migration", {}).get("vms") or []
-        return next((vm for vm in vms if name in ("", vm["name"])), {"phase": "", "pipeline": []})
+        return next((vm for vm in self.vms(plan) if name in ("", vm["name"])), {"phase": "", "pipeline": []})
+
+    def vms(self, plan: str) -> list[Object]:
+        """The status of each VM of a plan that has begun."""
+        return self.get("Plan", plan).get("status", {}).get("migration", {}).get("vms") or []
+
+    def version(self, plan: str) -> str:
+        return str(self.get("Plan", plan)["metadata"]["resourceVersion"])
+
+    def phases(self, plan: str, since: str) -> list[str]:
+        """Every phase that the VM of a plan got into after that version of the plan."""
+        now, found = self.version(plan), [""]
+        query = {"resourceVersion": since, "fieldSelector": f"metadata.name={plan}"}
+        with contextlib.closing(self.cluster.stream(path_of("Plan", PLANS), query)) as events:
+            for event in events:
+                for vm in event["object"].get("status", {}).get("migration", {}).get("vms") or ():
+                    if vm["phase"] != found[-1]:
+                        found.append(vm["phase"])
+                if event["object"]["metadata"]["resourceVersion"] == now:
+                    break
+        return found[1:]
 
     def ended(self, plan: str) -> bool:
         return any(self.is_true("Plan", plan, type) for type in ("Succeeded", "Failed", "Canceled"))
@@ -114,9 +134,12 @@ class Plans:
 
     def volumes(self, plan: str) -> list[Path]:
         """The files behind the disks of the VM that a plan has made, in their order."""
+        return self.volumes_of(self.vm(plan)["name"])
+
+    def volumes_of(self, machine: str) -> list[Path]:
+        """The files behind the disks of a VirtualMachine, in their order."""
         there = self.there
-        machine = there.get("VirtualMachine", self.vm(plan)["name"], TARGET)
-        volumes = machine["spec"]["template"]["spec"]["volumes"]
+        volumes = there.get("VirtualMachine", machine, TARGET)["spec"]["template"]["spec"]["volumes"]
         claims = [there.get("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"], TARGET) for volume in volumes]
         return [there.state.volume(claim["spec"]["volumeName"]) for claim in claims]
 

@@ -21,15 +21,20 @@ type rule struct {
 	Skip   int     `json:"skip"`   // so many pass unharmed first
 	Times  int     `json:"times"`  // 0: always
 	Delay  float64 `json:"delay"`  // seconds
+	Hold   bool    `json:"hold"`   // keep it waiting until there are other rules
 	Drop   bool    `json:"drop"`   // close the connection without an answer
 	After  int64   `json:"after"`  // close it after so many bytes of a file
 	Status int     `json:"status"` // answer with this HTTP status
 	Fault  string  `json:"fault"`  // a fault with this message; methods that return tasks return one that fails
+
+	over chan struct{} // closed when there are other rules
 }
 
 type faults struct {
 	mu    sync.Mutex
 	rules []*rule
+	over  chan struct{}
+	held  int // requests that are kept waiting
 }
 
 func (f *faults) replace(body io.Reader) error {
@@ -38,9 +43,34 @@ func (f *faults) replace(body io.Reader) error {
 		return err
 	}
 	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.over != nil {
+		close(f.over)
+	}
+	f.over = make(chan struct{})
+	for _, rule := range rules {
+		rule.over = f.over
+	}
 	f.rules = rules
-	f.mu.Unlock()
 	return nil
+}
+
+// wait keeps a request waiting as long as its rule wants.
+func (f *faults) wait(rule *rule) {
+	time.Sleep(time.Duration(rule.Delay * float64(time.Second)))
+	if rule.Hold {
+		f.hold(1)
+		<-rule.over
+		f.hold(-1)
+	}
+}
+
+// hold counts the requests that are kept waiting, and returns how many these are.
+func (f *faults) hold(more int) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held += more
+	return f.held
 }
 
 func (f *faults) next(r *http.Request, method string) *rule {
@@ -74,7 +104,7 @@ func (f *faults) strike(w http.ResponseWriter, r *http.Request, method string, f
 	if rule == nil {
 		return false
 	}
-	time.Sleep(time.Duration(rule.Delay * float64(time.Second)))
+	f.wait(rule)
 	if rule.Drop {
 		panic(http.ErrAbortHandler)
 	}
@@ -102,7 +132,7 @@ func (f *faults) strikeCall(w http.ResponseWriter, r *http.Request, method strin
 	if rule == nil {
 		return false
 	}
-	time.Sleep(time.Duration(rule.Delay * float64(time.Second)))
+	f.wait(rule)
 	if rule.Drop {
 		panic(http.ErrAbortHandler)
 	}

@@ -189,7 +189,7 @@ func (f *front) serveLab(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/lab/statistics" && r.Method == http.MethodGet:
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		_ = json.NewEncoder(w).Encode(map[string]interface{}{"calls": f.calls, "served": f.served})
+		_ = json.NewEncoder(w).Encode(map[string]interface{}{"calls": f.calls, "served": f.served, "held": f.faults.hold(0)})
 	default:
 		w.WriteHeader(http.StatusNotFound)
 	}
