@@ -188,6 +188,9 @@ def _add(work: VmRun, *, final: bool) -> bool:
         if volume is None:
             raise PhaseError(f"The DataVolume of disk {disk.source} is gone.")
         checkpoints, new = volume["spec"].get("checkpoints") or [], checkpoint(work, disk.source)
+        if checkpoints and not new["previous"]:
+            untracked = f"Disk {disk.source}: its changes since the last copy were not tracked, so the whole disk is copied again"
+            pipeline.add_warning(work.step, work.vm["phase"], [untracked])
         if checkpoints[-1:] == [new]:
             continue
         change = {"checkpoints": [*checkpoints, new], **({"finalCheckpoint": True} if final else {})}
