@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -87,6 +86,13 @@ def rounds(plans: Plans, plan: str) -> list[Any]:
     return (plans.vm(plan).get("warm") or {}).get("precopies") or []
 
 
+def to_the_second_snapshot(plans: Plans, lab: VSphere, plan: str) -> None:
+    """Run a plan until its second copy begins: the vCenter holds back the snapshot for it, until there are other `lab.faults()`."""
+    lab.faults({"method": "CreateSnapshot_Task", "skip": 1, "hold": True})
+    plans.run(plan)
+    plans.until(lambda: lab.statistics()["held"])
+
+
 def in_copying_paused(plans: Plans, plan: str, successes: int) -> None:
     plans.until(lambda: (plans.vm(plan).get("warm") or {}).get("successes", 0) >= successes)
 
@@ -96,25 +102,17 @@ def test_rounds_and_cutover(plans: Plans, lab: VSphere) -> None:
     for disk in (0, 1):
         write(lab, "app-0", disk, (3 * MIB, b"a" * MIB), (20 * MIB, b"b" * 100))
     raw(plans, "warm", "app-0")
-    plans.run("warm")
-    phases: list[str] = []
-
-    def note() -> Any:
-        phase = plans.vm("warm")["phase"]
-        if phases[-1:] != [phase]:
-            phases.append(phase)
-        return True
-
-    plans.until(lambda: note() and len(rounds(plans, "warm")) >= 1 and rounds(plans, "warm")[0].get("end"))
+    begun = plans.version("warm")
+    to_the_second_snapshot(plans, lab, "warm")
     before = served(lab, "app-0")
     write(lab, "app-0", 0, *((n * MIB, b"round 2") for n in range(10)))
     write(lab, "app-0", 1, (39 * MIB, b"x" * BLOCK))
-    plans.until(lambda: note() and len(rounds(plans, "warm")) >= 2 and rounds(plans, "warm")[1].get("end"))
+    lab.faults()
+    plans.until(lambda: len(rounds(plans, "warm")) >= 2 and rounds(plans, "warm")[1].get("end"))
     changed = 11 * BLOCK
     assert changed <= served(lab, "app-0") - before <= changed * 1.05 + BLOCK
     write(lab, "app-0", 0, (5 * MIB, b"at the end"))
     plans.cut_over("warm")
-    plans.until(lambda: note() and plans.ended("warm"))
     vm = plans.succeeded("warm")
     assert [lab.sha256("app-0", disk) for disk in (0, 1)] == plans.sums("warm")
 
@@ -130,8 +128,9 @@ def test_rounds_and_cutover(plans: Plans, lab: VSphere) -> None:
     assert {step["phase"] for step in steps.values()} == {"Completed"}
     assert [task["annotations"]["Precopy"] for task in steps["Cutover"]["tasks"]] == [str(len(found))] * 2
     assert [task["progress"] for task in steps["Cutover"]["tasks"]] == [{"completed": 24, "total": 24}, {"completed": 40, "total": 40}]
+    phases = plans.phases("warm", begun)
     known = iter(phases)
-    assert all(phase in known for phase in ("CopyDisks", "CopyingPaused", "Finalize", "Completed")), phases
+    assert all(phase in known for phase in ("CopyDisks", "CopyingPaused", "CopyDisks", "CopyingPaused", "Finalize", "Completed")), phases
     with lab.session() as session:
         source = SourceVm(session, lab.vm("app-0")["id"])
         assert (source.power_state(), source.snapshots()) == ("poweredOff", [])
@@ -170,13 +169,13 @@ def test_cutover_of_one_vm(plans: Plans, lab: VSphere) -> None:
 
 def test_tracking_that_is_reset_makes_a_full_copy_and_says_so(plans: Plans, lab: VSphere) -> None:
     raw(plans, "reset", "app-2")
-    plans.run("reset")
-    in_copying_paused(plans, "reset", 1)
+    to_the_second_snapshot(plans, lab, "reset")
     with lab.session() as session:
         source = SourceVm(session, lab.vm("app-2")["id"])
         for enabled in (False, True):
             source.set_change_tracking(enabled)
     write(lab, "app-2", 0, (7 * MIB, b"after the reset"))
+    lab.faults()
     plans.cut_over("reset")
     vm = plans.succeeded("reset")
     warnings = [reason for step in vm["pipeline"] for reason in step.get("warning", {}).get("reasons", ())]
@@ -185,18 +184,19 @@ def test_tracking_that_is_reset_makes_a_full_copy_and_says_so(plans: Plans, lab:
 
 
 def test_faults_on_the_way(plans: Plans, lab: VSphere) -> None:
-    """The source drops connections, the importer is killed, the final snapshot cannot be removed."""
+    """The importer is killed midway, the source drops connections, the final snapshot cannot be removed."""
     raw(plans, "faults", "app-3")
     write(lab, "app-3", 1, *((n * MIB, os.urandom(MIB)) for n in range(30)))
-    lab.faults({"path": "/folder", "skip": 4, "times": 3, "after": MIB}, {"path": "/folder", "delay": 0.2})
-    plans.run("faults")
-    plans.until(lambda: [pod for pod in plans.list("Pod") if pod["metadata"]["name"].startswith("importer-")])
-    [pod] = [p for p in plans.until(lambda: running_importers(plans)) if "disk-1" in p["metadata"]["name"]][:1] or [None]
-    if pod:
-        kill_importer(plans, pod)
-    lab.faults({"method": "RemoveSnapshot_Task", "skip": 1, "fault": "the disk is busy"})
-    in_copying_paused(plans, "faults", 1)
-    plans.cut_over("faults")
+    disk = "/folder/app-3/app-3_1-flat.vmdk"
+    lab.faults({"path": disk, "skip": 3, "hold": True})  # it is looked at, and two pieces are copied
+    plans.run("faults", cutover="2020-01-01T00:00:00Z")
+    folder = plans.until(lambda: importer_that_has_copied(plans, 2))
+    kill_importer(folder)
+    lab.faults({"path": disk, "skip": 1, "hold": True})
+    plans.until(lambda: plans.vm("faults").get("warm", {}).get("failures") == 1)
+    plans.until(lambda: "an earlier attempt has copied" in (folder / supervisor.LOG_FILE).read_text())
+    dropped = [{"path": disk, "times": 2, "after": MIB}]
+    lab.faults(*dropped, {"method": "RemoveSnapshot_Task", "skip": 1, "fault": "the disk is busy"})
     vm = plans.succeeded("faults")
     steps = {step["name"]: step for step in vm["pipeline"]}
     warned = [reason for step in steps.values() for reason in step.get("warning", {}).get("reasons", ())]
@@ -204,26 +204,36 @@ def test_faults_on_the_way(plans: Plans, lab: VSphere) -> None:
     assert [lab.sha256("app-3", disk) for disk in (0, 1)] == plans.sums("faults")
 
 
-def running_importers(plans: Plans) -> list[Any]:
+def importer_that_has_copied(plans: Plans, pieces: int) -> Path | None:
+    """The folder of an importer's pod whose journal has so many pieces."""
     pods = [pod for pod in plans.list("Pod") if pod["metadata"]["name"].startswith("importer-")]
-    return [pod for pod in pods if (plans.state.pod(pod["metadata"]["uid"]) / "journal").exists()]
+    folders = [plans.state.pod(pod["metadata"]["uid"]) for pod in pods]
+    journals = {folder: folder / "journal" for folder in folders}
+    found = [folder for folder, journal in journals.items() if journal.exists() and len(journal.read_text().splitlines()) > pieces]
+    return found[0] if found else None
 
 
-def kill_importer(plans: Plans, pod: Any) -> None:
-    folder = plans.state.pod(pod["metadata"]["uid"])
+def kill_importer(folder: Path) -> None:
+    killed = 0
     for pid in supervisor.processes_of(folder):
         if b"importer" in (Path("/proc") / str(pid) / "cmdline").read_bytes().split(b"supervisor")[0]:
             os.kill(pid, signal.SIGKILL)
+            killed += 1
+    assert killed == 1
 
 
 def test_a_killed_control_plane_goes_on(plans: Plans, lab: VSphere, serve_state: Any) -> None:
     raw(plans, "killed", "app-4")
-    plans.run("killed")
-    for phase in ("WaitForInitialSnapshot", "CopyDisks", "CopyingPaused"):
-        with contextlib.suppress(AssertionError):
-            plans.until(lambda phase=phase: plans.vm("killed")["phase"] == phase, 20)
-        os.kill(lifetime.holder(plans.state), signal.SIGKILL)
-        serve_state(plans.state, **variables(plans.state))
+    asked_for_a_snapshot, asked_for_a_disk = ({"method": "CreateSnapshot_Task"}, {"path": "/folder"})
+    for held, phase in ((asked_for_a_snapshot, "CreateInitialSnapshot"), (asked_for_a_disk, "CopyDisks")):
+        lab.faults({**held, "hold": True})
+        if phase == "CreateInitialSnapshot":
+            plans.run("killed")
+        plans.until(lambda phase=phase: plans.vm("killed")["phase"] == phase and lab.statistics()["held"])
+        kill_control_plane(plans, serve_state)
+    lab.faults()
+    plans.until(lambda: plans.vm("killed")["phase"] == "CopyingPaused")
+    kill_control_plane(plans, serve_state)
     in_copying_paused(plans, "killed", 1)
     assert_it_waits_for_a_cutover(plans, "killed")
     plans.cut_over("killed")
@@ -233,14 +243,19 @@ def test_a_killed_control_plane_goes_on(plans: Plans, lab: VSphere, serve_state:
         assert SourceVm(session, lab.vm("app-4")["id"]).snapshots() == []
 
 
+def kill_control_plane(plans: Plans, serve_state: Any) -> None:
+    os.kill(lifetime.holder(plans.state), signal.SIGKILL)
+    serve_state(plans.state, **variables(plans.state))
+
+
 def test_a_vm_that_is_deleted_between_two_copies_fails_and_says_so(plans: Plans, lab: VSphere) -> None:
     raw(plans, "deleted", "app-5")
-    plans.run("deleted")
-    in_copying_paused(plans, "deleted", 1)
+    to_the_second_snapshot(plans, lab, "deleted")
     with lab.session() as session:
         source = SourceVm(session, lab.vm("app-5")["id"])
         source.power_off()
         session.wait(session.object("VirtualMachine", source.id).Destroy_Task())
+    lab.faults()
     plans.until(lambda: plans.ended("deleted"))
     assert plans.is_true("Plan", "deleted", "Failed")
     assert f"has no {source.id} (any more)" in plans.vm("deleted")["error"]["reasons"][0]
