@@ -3,9 +3,11 @@ from __future__ import annotations
 import http.client
 import ssl
 import sys
+import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -250,6 +252,18 @@ class TestFaults:
             fetch(vsphere, url)
         assert vsphere.statistics()["served"]["/folder/web-web-1/web-1_1-flat.vmdk"] == served + (1 << 20)
         assert len(fetch(vsphere, url)) == 64 << 20
+
+    def test_a_request_is_held_until_there_are_other_faults(self, vsphere: VSphere) -> None:
+        with vsphere.session() as session, ThreadPoolExecutor(1) as pool:
+            url = session.file_url(vsphere.vm("web-1")["disks"][1]["file"], "DC0")
+            vsphere.faults({"path": "/folder", "hold": True})
+            fetched = pool.submit(fetch, vsphere, url)
+            while not vsphere.statistics()["held"]:
+                assert not fetched.done()
+                time.sleep(0.02)
+            vsphere.faults()
+            assert b"-flat.vmdk" in fetched.result(60)
+            assert vsphere.statistics()["held"] == 0
 
 
 class TestProcess:
