@@ -186,8 +186,14 @@ def _downtime(entries: Sequence[Object], warm: bool) -> int | None:
     off = next((entry for entry in entries if entry.get("restorePowerState") == "On"), None)
     if off is None or ended({"status": entries[-1]}) != SUCCEEDED:
         return None
-    cutover = (step.get("started") for step in off.get("pipeline") or [] if step.get("name") == "Cutover")
-    return seconds_between(next(cutover, None) if warm else off.get("started"), entries[-1].get("completed"))
+    begun = _of_step(off, "Cutover", "started") if warm else off.get("started")
+    # A hook and the removal of the last snapshot come after the target.
+    made = _of_step(entries[-1], runs.CREATION_STEP, "completed") or entries[-1].get("completed")
+    return seconds_between(begun, made)
+
+
+def _of_step(entry: Object, step: str, time: str) -> str | None:
+    return next((found.get(time) for found in entry.get("pipeline") or [] if found.get("name") == step), None)
 
 
 def _condition(condition: Object) -> dict[str, Any]:

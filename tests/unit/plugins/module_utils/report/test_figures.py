@@ -60,6 +60,15 @@ def test_a_warm_copy_has_no_rate_and_is_down_from_its_cutover() -> None:
     assert (found["mb_per_second"], found["downtime"]) == (None, 10)
 
 
+@pytest.mark.parametrize("later", ["PostHook", "WaitForFinalSnapshotConsolidation"])
+def test_what_comes_after_the_target_is_no_downtime(later: str) -> None:
+    plan = a_plan()
+    vm = plan["status"]["migration"]["vms"][0]
+    vm["pipeline"].append({"name": later, "phase": "Completed", "started": at(190), "completed": at(900)})
+    vm["completed"] = at(900)
+    assert build(plan)["plans"][0]["vms"][0]["downtime"] == 190
+
+
 def test_a_plan_and_its_follow_ups_are_reported_as_one() -> None:
     """The second VM failed, its follow-up migrated it half an hour later, and a second follow-up has not begun."""
     first = a_plan(outcomes=("Succeeded", "Failed", "Failed"))
