@@ -25,6 +25,7 @@ import quick_guests
 from ansible_collections.vmshift.mtv.controlplane import lifetime
 from ansible_collections.vmshift.mtv.controlplane.apiserver.store import unpack
 from ansible_collections.vmshift.mtv.controlplane.cluster import supervisor
+from ansible_collections.vmshift.mtv.controlplane.migration import itineraries
 from ansible_collections.vmshift.mtv.controlplane.state import State
 
 SECTOR = 512
@@ -71,9 +72,9 @@ class Lives:
         return self.state.root.with_name(f"{self.state.root.name}-ledger")
 
     def die_in_each(self, phases: Sequence[str], latest: Mapping[str, float]) -> None:
-        """Death after death, in the phase that comes next each time, until the run is over or has left the last one of `phases`.
+        """Death after death, in the phase that comes next each time, until the run has left the last one of `phases`.
 
-        latest: so many seconds into a phase at most. Whoever dies late may have got further.
+        latest: so many seconds into a phase at most, and never later than its end.
         """
         while (phase := self.next_of(phases)) is not None:
             if not self.die_in(phase, latest.get(phase, 0.03)):
@@ -104,7 +105,8 @@ class Lives:
                 self.deaths.append(fate)
                 return True
             with contextlib.suppress(OSError, ValueError):  # it is not there yet, or not any more
-                if lifetime.read_endpoints(self.state) and self._run_is_over() and not self.left():
+                dies_later = fate.get("phase") == itineraries.COMPLETED and "delay" in fate
+                if lifetime.read_endpoints(self.state) and self._run_is_over() and not dies_later and not self.left():
                     self.end()
                     return False
             time.sleep(0.05)

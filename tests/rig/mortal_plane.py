@@ -8,7 +8,8 @@ MORTAL in its environment is JSON. Death comes, `when` "before" or "after":
     {"commit": 7, "when": …}             the seventh write of this life
     {"side": "allocate", "when": …}      making a volume; "launch": starting a pod's process; "remove": removing a volume
 
-`delay` seconds later when given. With `ledger`, a folder outside of the state folder, it is kept there what a loss of power would leave:
+`delay` seconds later when given, or when the first VM of a plan is to get into another phase: who is to die in a phase never outlives it.
+With `ledger`, a folder outside of the state folder, it is kept there what a loss of power would leave:
 each file of the store as it was at its last fsync (taken where SQLite syncs), and the revision of the last write that was acknowledged.
 """
 
@@ -34,6 +35,7 @@ class Fate:
     def __init__(self, told: dict[str, Any]) -> None:
         self._told = told
         self._commits = 0
+        self._doomed = False  # it dies soon
         self._ledger = Path(told["ledger"]) if told.get("ledger") else None
 
     def around(self, what: dict[str, Any], act: Callable[[], Any]) -> Any:
@@ -51,7 +53,10 @@ class Fate:
         made = next((event.record.kind for event, _obj in changes if event.type == "ADDED"), "")
         gone = next((event.record.kind for event, _obj in changes if event.type == "DELETED"), "")
         rebound = any(map(_is_rebound, changes))
-        what = {"commit": self._commits, "phase": self._phase_reached(changes), "made": made, "gone": gone, "rebound": rebound}
+        phase = self._phase_reached(changes)
+        if self._doomed and phase:
+            os.kill(os.getpid(), signal.SIGKILL)
+        what = {"commit": self._commits, "phase": phase, "made": made, "gone": gone, "rebound": rebound}
         self.around(what, lambda: self._acknowledged(store, original, changes))
 
     def _acknowledged(self, store: Any, original: Callable[..., None], changes: Any) -> None:
@@ -73,7 +78,7 @@ class Fate:
     def _die(self) -> None:
         if self._told.get("delay"):
             threading.Timer(self._told["delay"], os.kill, (os.getpid(), signal.SIGKILL)).start()
-            self._told = {"ledger": self._told.get("ledger")}
+            self._told, self._doomed = {}, True
         else:
             os.kill(os.getpid(), signal.SIGKILL)
 
