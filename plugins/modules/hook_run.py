@@ -208,7 +208,8 @@ def workload_of(cluster: Cluster, plan: dict[str, Any], params: dict[str, Any]) 
     vms = service.find(provider, "vms", {key: chosen[0][key] for key in ("id", "name", "namespace") if chosen[0].get(key)})
     if len(vms) != 1:
         raise TalkError(f"vm: the inventory of {reference['name']} has {len(vms) or 'no'} VMs {params['vm']!r}.")
-    (workload,) = service.find(provider, "workloads", {"id": vms[0]["id"]})
+    # The inventory of another cluster has no workloads; MTV takes the VM.
+    (workload,) = service.find(provider, "workloads", {"id": vms[0]["id"]}) or vms
     return provider_type(provider), workload
 
 

@@ -76,6 +76,15 @@ def test_nothing_stays_by_default_nor_after_check_mode(plane, run_hook, ends):
     assert jobs(plane) == []
 
 
+def test_an_inventory_without_workloads_gives_the_vm(plane, run_hook, ends):
+    """As that of another cluster."""
+    ends("Complete")
+    for vm in VMS:
+        (known,) = [path for path in plane.inventory if path.endswith(f"/workloads/{vm['id']}")]
+        del plane.inventory[known]
+    assert "web01" in run_hook(playbook=PLAYBOOK)["context"]["workload.yml"]
+
+
 def test_a_failure_tells_the_words_of_the_job(plane, run_hook, ends):
     ends("Failed", message="Job has reached the specified backoff limit")
     failed = run_hook(playbook=PLAYBOOK)
