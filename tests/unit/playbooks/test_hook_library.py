@@ -23,6 +23,7 @@ HEAD = ("Purpose", "Step", "Variables", "Needs", "Runs on")
 KEYWORDS = {"name", "when", "vars", "register", "loop", "loop_control", "until", "retries", "delay", "block", "no_log"} | {
     "changed_when",
     "always",
+    "rescue",
     "failed_when",
 }
 ENTERS, ENTERED = "Read what is migrated", "Wait until the guest lets us in"
@@ -41,7 +42,7 @@ def play(name: str) -> dict[str, Any]:
 def tasks(items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for task in items:
         yield task
-        yield from tasks([*task.get("block", []), *task.get("always", [])])
+        yield from tasks([*task.get("block", []), *task.get("rescue", []), *task.get("always", [])])
 
 
 def scripts() -> list[Any]:
@@ -89,7 +90,7 @@ def test_its_variables_are_none_that_the_module_refuses(name):
 def test_all_enter_the_guest_in_the_same_way():
     ways = []
     for name in NAMES:
-        named = play(name)["tasks"]
+        named = list(tasks(play(name)["tasks"]))
         where = [task["name"] for task in named]
         if ENTERED in where:
             ways.append(named[where.index(ENTERS) : where.index(ENTERED) + 1])
