@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = ROOT / ".build/collections"
 ANSIBLE_PLAYBOOK = str(Path(sys.executable).parent / "ansible-playbook")
 PACKAGE = "ansible_collections.vmshift.mtv.controlplane"
+PLAY_SECONDS = 2400.0  # a conversion of a full guest takes minutes, and others may want the machine
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,11 @@ def play(launch: Callable[..., subprocess.Popen[str]]) -> Callable[..., Play]:
 
     def run(playbook: str, variables: dict[str, object], *options: str, fails: bool = False) -> Play:
         with launch(playbook, variables, *options) as process:
-            output, _none = process.communicate(timeout=1200)
+            try:
+                output, _none = process.communicate(timeout=PLAY_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)  # leaving the block waits for it
+                raise
         if bool(process.returncode) != fails:
             pytest.fail(f"{playbook} ended with {process.returncode}\n{output[-8000:]}", pytrace=False)
         return Play(process.returncode, output)

@@ -55,6 +55,11 @@ class Guest:
         """start, stop, restart"""
         self._cluster.request("PUT", self._subresource("virtualmachines", verb), body=options)
 
+    def annotate(self, annotations: dict[str, str]) -> None:
+        """From its next start on."""
+        change = {"spec": {"template": {"metadata": {"annotations": annotations}}}}
+        self._objects.patch_namespaced_custom_object(*KUBEVIRT, self.namespace, "virtualmachines", self.name, change)
+
     def ask(self, what: str) -> Object:
         """guestosinfo, userlist, filesystemlist"""
         return self._cluster.request("GET", self._subresource("virtualmachineinstances", what))
@@ -86,10 +91,10 @@ class Guest:
         host, _unused, port = found.rpartition(":")
         return host, int(port)
 
-    def ssh(self, command: str, timeout: float = 120) -> str:
+    def ssh(self, command: str, timeout: float = 600) -> str:
         """What a command prints; fails with it."""
         host, port = self.ssh_address()
-        options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ConnectTimeout=60"]
+        options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ConnectTimeout=300"]
         argv = [
             "ssh",
             "-i",

@@ -1,14 +1,14 @@
-"""The guest agent put into the disk of a Debian guest between its migration and its first start, without network, SSH or mirror."""
+"""The agent of Debian guests that nobody can enter: put into the disk before the first start, or installed by a script of a first boot."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from kubernetes import client, config
 
 pytest.importorskip("pyVmomi")
@@ -16,8 +16,9 @@ pytest.importorskip("pyVmomi")
 from ansible_collections.vmshift.mtv.lab import booted
 from ansible_collections.vmshift.mtv.lab.vsphere.machines import Disk, Machine, Nic
 from ansible_collections.vmshift.mtv.lab.vsphere.server import VSphere
-from ansible_collections.vmshift.mtv.tests.integration.conftest import ROOT
-from ansible_collections.vmshift.mtv.tests.integration.guest import Guest
+from ansible_collections.vmshift.mtv.tests.integration.accounts import make_account
+from ansible_collections.vmshift.mtv.tests.integration.guest import Guest, until
+from ansible_collections.vmshift.mtv.tests.integration.site import URL, Site, serving
 
 pytestmark = pytest.mark.skipif("KUBECONFIG" in os.environ, reason="the guest's disk lies on this machine")
 
@@ -56,24 +57,15 @@ def key() -> Path:
 @pytest.fixture(scope="module")
 def known(plane: Any, core: client.CoreV1Api) -> dict[str, str]:
     """Variables of every play. The namespaces are there, with the account in docs."""
-    manifest = (ROOT / "docs/hook_library_rbac.yml").read_text()
-    manifest = manifest.replace("namespace: migrations", f"namespace: {NAMESPACE}").replace("namespace: production", f"namespace: {TARGET}")
     for name in (NAMESPACE, TARGET):
         core.create_namespace({"metadata": {"name": name}})
-    rbac = client.RbacAuthorizationV1Api(core.api_client)
-    creates: dict[str, Callable[..., Any]] = {
-        "ServiceAccount": core.create_namespaced_service_account,
-        "Role": rbac.create_namespaced_role,
-        "RoleBinding": rbac.create_namespaced_role_binding,
-    }
-    for part in yaml.safe_load(manifest)["items"]:
-        creates[part["kind"]](part["metadata"]["namespace"], part)
+    make_account(core, "hook_library_rbac.yml", NAMESPACE, TARGET)
     return {"kubeconfig": str(plane.kubeconfig)}
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, key: Path) -> Iterator[VSphere]:
-    machines = [Machine(f"full-{n}", disks=(Disk("debian"),), nics=(Nic(),)) for n in (3,)]
+    machines = [Machine(f"full-{n}", disks=(Disk("debian"),), nics=(Nic(),)) for n in (3, 4)]
     lab = VSphere.start(tmp_path_factory.mktemp("full"), machines, while_process=os.getpid())
     yield lab
     lab.stop()
@@ -120,10 +112,20 @@ def role(play: Callable[..., Any], known: dict[str, str], tmp_path_factory: pyte
 
 
 @pytest.fixture(scope="module")
-def bundle(play: Callable[..., Any], known: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The name of a bundle in the namespace of the plans."""
-    folder = str(tmp_path_factory.mktemp("bundle"))
-    given = {"bundle_folder": folder, "bundle_name": BUNDLE, "bundle_namespace": NAMESPACE, "bundle_kubeconfig": known["kubeconfig"]}
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with serving(tmp_path_factory.mktemp("site") / "packages") as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def bundle(play: Callable[..., Any], known: dict[str, str], site: Site) -> str:
+    """The name of a bundle in the namespace of the plans. The site has its packages, too."""
+    given = {
+        "bundle_folder": str(site.folder.parent),
+        "bundle_name": BUNDLE,
+        "bundle_namespace": NAMESPACE,
+        "bundle_kubeconfig": known["kubeconfig"],
+    }
     play("playbooks/guest_agent_bundle.yml", given)
     return BUNDLE
 
@@ -164,3 +166,29 @@ def test_an_agent_is_put_into_the_disk_before_the_guest_is_started(
     assert guest.core.list_namespaced_config_map(TARGET, label_selector=labels).items == []
     refused = hook_run(3, "guest_agent_offline", agent_bundle=bundle, fails=True)
     assert "full-3 runs: its disk can only be changed while it is off" in " ".join(refused.split())
+
+
+MIRROR = {"guest_agent_mirror": URL, "guest_agent_suite": "./", "guest_agent_unsigned": True}
+
+
+def test_a_script_of_the_first_boot_installs_it_in_a_converted_guest(
+    role: Callable[..., Any], play: Callable[..., Any], request_for: Request, bundle: str, site: Site, plane: Any, key: Path
+) -> None:
+    first, second = (role(**MIRROR, guest_agent_name="at-first-boot") for _run in range(2))
+    assert "way=firstboot scripts=at-first-boot hooks=0 power=on" in first.output and (first.changed, second.changed) == (1, 0)
+    converted = request_for(4, {}, target_power_state="off", customization_scripts="at-first-boot")
+    play("playbooks/migrate.yml", converted)
+    guest = Guest(plane.kubeconfig, TARGET, "full-4", key)
+    ((name, script),) = guest.core.read_namespaced_config_map("at-first-boot", NAMESPACE).data.items()
+    assert re.fullmatch(r"[0-9]+_linux_(run|firstboot)(([\w\-]*).sh)", name)  # what MTV takes
+    guest.annotate(site.services)
+    guest.switch("start")
+    until(lambda: guest.conditions().get("AgentConnected") == "True", told=lambda: (guest.conditions(), guest.console()[-3000:]))
+    assert pings(guest)
+
+
+def test_the_role_chooses_what_the_site_has(role: Callable[..., Any]) -> None:
+    entered = {**MIRROR, "guest_agent_bundle": BUNDLE, "guest_agent_key_secret": "guest-ssh-key"}
+    assert "way=bundle scripts= hooks=1" in role(**entered).output.replace("None", "")
+    refused = role(guest_agent_bundle=BUNDLE, guest_agent_way="bundle", fails=True)
+    assert "bundle needs guest_agent_bundle and guest_agent_key_secret" in " ".join(refused.output.split())
