@@ -55,6 +55,8 @@ def serving(folder: Path) -> Iterator[Site]:
     folder.mkdir(exist_ok=True)
     site = Site(folder)
     threading.Thread(target=site.server.serve_forever, daemon=True).start()
-    yield site
-    site.server.shutdown()
-    site.server.server_close()
+    try:
+        yield site
+    finally:
+        site.server.shutdown()
+        site.server.server_close()

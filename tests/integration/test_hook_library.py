@@ -131,8 +131,10 @@ def library(plane: Plane, play: Callable[..., Any], serve_state: Any, tmp_path_f
     with serving(tmp_path_factory.mktemp("site") / "packages") as site:
         serve_state(state, "--run-vms")
         openshift.furnish(state, SMALL)
-        yield Library(plane, Plane(state.kubeconfig, "konveyor-forklift", state), site, play)
-        lifetime.stop(state)
+        try:
+            yield Library(plane, Plane(state.kubeconfig, "konveyor-forklift", state), site, play)
+        finally:
+            lifetime.stop(state)
 
 
 @pytest.fixture(scope="module")
