@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ansible_collections.vmshift.mtv.controlplane.datapath import tools, virt_v2v
 from ansible_collections.vmshift.mtv.controlplane.datapath.guest_input import Hardware, libvirt_domain
+from ansible_collections.vmshift.mtv.controlplane.datapath.pod_files import WRITING
 from ansible_collections.vmshift.mtv.controlplane.datapath.virt_v2v import ConversionFailed, Guest, Messages, Progress
 
 _QUICK = 300.0  # seconds for qemu-img to make an overlay or to find out about it
@@ -45,7 +46,7 @@ class InPlace:
         overlays = [await self._overlay(number, volume, environment) for number, volume in enumerate(self._volumes)]
         source = libvirt_domain(self._scratch / "domain.xml", Hardware(self._vm), overlays, type="kvm")
         await self._convert(source.argv, environment, deadline)
-        self._changed(Progress("Writing what was changed"))
+        self._changed(Progress(WRITING))
         for overlay in overlays:
             await self._image(["commit", "-q", "-f", "qcow2", str(overlay)], environment, deadline)
         firmware = "efi" if self._found.get("firmware", "").lower().startswith("uefi") else "bios"

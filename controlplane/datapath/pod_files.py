@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 PROGRESS_FILE, RESULT_FILE, MESSAGE_FILE = "progress.json", "result.json", "termination-message"
 #: Of a server: there once it serves.
 SERVING_FILE = "serving.json"
+#: The stage in which a conversion in place changes the disks themselves: they are neither as they were copied nor converted.
+WRITING = "Writing what was changed"
 TELL_EVERY = 0.5  # seconds
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.vmshift.mtv.controlplane.controllers.conditions import Conditions
+from ansible_collections.vmshift.mtv.controlplane.datapath.pod_files import WRITING
 from ansible_collections.vmshift.mtv.controlplane.migration import children, conversions, pipeline
 from ansible_collections.vmshift.mtv.controlplane.migration.run import PhaseError
 
@@ -70,6 +71,8 @@ def _pod(work: VmRun) -> Object | None:
     """The conversion pod; None while there is none. Raises PhaseError once it is clear that it will not succeed."""
     pod, conversion = children.conversion_pod(work), children.conversion(work)
     if pod and pod.get("status", {}).get("phase") == "Failed":
+        if _stage(work, pod) == WRITING:
+            work.vm.pop("disksCopied", None)  # nobody may convert again what is half converted
         raise PhaseError(FAILED, *_why(work, pod))
     if pod is None or not _succeeded(pod):
         if conversion is None:
@@ -111,6 +114,10 @@ def _percents(work: VmRun, pod: Object) -> list[float]:
     progress = work.run.target.reports.progress(pod) or {}
     percents = progress.get("disks") or {}
     return [float(percents.get(str(index), 0)) for index in range(len(work.disks))]
+
+
+def _stage(work: VmRun, pod: Object) -> str:
+    return (work.run.target.reports.progress(pod) or {}).get("stage", "")
 
 
 def _take_over_result(work: VmRun, result: Object) -> None:

@@ -88,6 +88,15 @@ def test_what_the_first_run_knew_is_kept(world):
     assert world.get("VirtualMachine", "app-1", TARGET)["spec"]["runStrategy"] == "Always"
 
 
+def test_disks_that_were_being_written_when_it_failed_are_copied_again(world, monkeypatch):
+    """They hold half of what the conversion has changed."""
+    progress = {"stage": "Writing what was changed", "disks": {}}
+    monkeypatch.setattr("ansible_collections.vmshift.mtv.controlplane.cluster.pods.conversion_progress", lambda state, uid: progress)
+    failed(world, "app1", "app2")
+    assert "ConversionResumable" not in world.conditions("Plan", "p")
+    assert "disksCopied" not in world.vm("app1")
+
+
 def forget_copies(world, *vms):
     """As if they had failed before their disks were there."""
     plan = world.get("Plan", "p")
