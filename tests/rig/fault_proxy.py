@@ -304,9 +304,9 @@ class FaultProxy:
     def faulted(self) -> list[Seen]:
         return [request for request in self.seen if request.faulted]
 
-    def stalls_next(self) -> bool:
-        """The next request will wait in vain."""
-        return self._fault in SILENT and self._concerned(len(self.seen))
+    def stalls_within(self, requests: int) -> bool:
+        """One of so many next requests will wait in vain."""
+        return self._fault in SILENT and any(self._concerned(len(self.seen) + number) for number in range(requests))
 
     def _concerned(self, number: int) -> bool:
         return number == self._at or (self._lasting and number > self._at)
