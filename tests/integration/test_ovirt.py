@@ -69,7 +69,8 @@ def nothing_is_left(plans: OVirtPlans, lab: OVirt) -> None:
     """At the engine no transfer and no locked disk, here no temporary PVC and no populator pod."""
     plans.until(lambda: not lab.statistics()["transfers"])
     with connect(Endpoint(lab.url, lab.user, lab.password, lab.ca)) as session:
-        assert not [disk.name for disk in session.system.disks_service().list() if disk.status.value == "locked"]
+        disks = session.system.disks_service()
+        plans.until(lambda: not [disk.name for disk in disks.list() if disk.status.value == "locked"])
     plans.until(lambda: not [claim for claim in plans.list("PersistentVolumeClaim") if claim["metadata"]["name"].startswith("prime-")])
     plans.until(lambda: not populators(plans))
 

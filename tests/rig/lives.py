@@ -179,8 +179,9 @@ class Lives:
                     os.truncate(path, 0)
 
     def acknowledged(self) -> int:
-        """The revision of the last write that a control plane with a ledger has said is done."""
-        return int((self.ledger / mortal_plane.ACKNOWLEDGED).read_text().split()[-1])
+        """The revision of the last write that a control plane with a ledger has said is done; 0 before the first."""
+        told = self.ledger / mortal_plane.ACKNOWLEDGED
+        return int(told.read_text().split()[-1]) if told.exists() else 0
 
     def _mixed(self, synced: bytes, written: bytes) -> bytes:
         """What a disk may hold of a file: of each sector the synced or the newer content."""
