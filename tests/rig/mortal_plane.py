@@ -103,15 +103,16 @@ def keep_what_is_synced(ledger: Path, prefix: str) -> None:
     library = ctypes.CDLL(getattr(_sqlite3, "__file__", None))
     library.sqlite3_vfs_find.restype = ctypes.c_void_p
     vfs = library.sqlite3_vfs_find(None)
-    opens = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
+    # SQLite keeps the very pointer to the name, which a c_char_p would replace by one to a copy that soon goes.
+    opens = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
     syncs = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
     methods_type = ctypes.c_void_p * 19  # the version, then 18 functions
     open_at = ctypes.c_void_p.from_address(vfs + 40)  # iVersion, szOsFile, mxPathname, pNext, zName, pAppData, xOpen
     original_open, kept = opens(open_at.value or 0), _kept
 
-    def opened(which: int, name: bytes | None, file: int, flags: int, out: int) -> int:
+    def opened(which: int, name: int | None, file: int, flags: int, out: int) -> int:
         code = original_open(which, name, file, flags, out)
-        path = os.fsdecode(name) if name else ""
+        path = os.fsdecode(ctypes.string_at(name)) if name else ""
         if code == 0 and path.startswith(prefix):
             methods = ctypes.c_void_p.from_address(file)
             own = methods_type.from_buffer_copy(methods_type.from_address(methods.value or 0))
