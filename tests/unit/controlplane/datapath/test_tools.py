@@ -16,6 +16,14 @@ def _alive(pid: int) -> bool:
         return False
 
 
+async def _gone(pid: int) -> None:
+    """A process that was killed is not gone at once."""
+    deadline = time.monotonic() + 30
+    while _alive(pid):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
 async def test_returns_the_last_lines_of_stdout_and_stderr() -> None:
     output = await tools.run(["sh", "-c", "seq 1 20; echo complaint >&2"], deadline=10)
     assert output.splitlines() == [*(str(n) for n in range(10, 21)), "complaint"]
@@ -51,7 +59,7 @@ async def test_missed_deadline_kills_the_whole_group(tmp_path: Path) -> None:
         await tools.run(["sh", "-c", f"echo working; sleep 60 & echo $! > {tmp_path}/child; wait"], deadline=1)
     assert caught.value.code is None
     assert time.monotonic() - started < 50
-    assert not _alive(int((tmp_path / "child").read_text()))
+    await _gone(int((tmp_path / "child").read_text()))
 
 
 async def test_a_tool_that_fails_and_leaves_a_child_with_its_output_has_ended(tmp_path: Path) -> None:
@@ -59,10 +67,7 @@ async def test_a_tool_that_fails_and_leaves_a_child_with_its_output_has_ended(tm
     script = f"sleep 60 & echo $! > {tmp_path}/child; echo wrong; exit 4"
     with pytest.raises(tools.ToolFailed, match="sh ended with exit code 4: wrong"):
         await asyncio.wait_for(tools.run(["sh", "-c", script], deadline=50), 30)
-    deadline = time.monotonic() + 30  # a killed process is not gone at once
-    while _alive(int((tmp_path / "child").read_text())):
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.05)
+    await _gone(int((tmp_path / "child").read_text()))
 
 
 async def test_cancelled_caller_leaves_no_process(tmp_path: Path) -> None:
@@ -72,7 +77,7 @@ async def test_cancelled_caller_leaves_no_process(tmp_path: Path) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not _alive(int((tmp_path / "pid").read_text()))
+    await _gone(int((tmp_path / "pid").read_text()))
 
 
 def test_missing_tools_come_with_their_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
