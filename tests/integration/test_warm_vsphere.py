@@ -402,4 +402,4 @@ def assert_downtime_is_from_the_cutover_to_the_vm(plans: Plans, plan: str) -> No
         datetime.fromisoformat(steps[name][key]) for name, key in (("Cutover", "started"), ("VirtualMachineCreation", "completed"))
     )
     assert vm["downtime"] == (made - begun).total_seconds()
-    assert 0 < vm["downtime"] < vm["duration"], "most of it was copied while the VM ran"
+    assert 0 <= vm["downtime"] < vm["duration"], "most of it was copied while the VM ran"  # whole seconds
