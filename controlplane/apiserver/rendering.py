@@ -41,6 +41,8 @@ class Form:
 
     def stored(self, record: Record) -> str:
         """A stored object as JSON text, without reading it where nothing is to be changed."""
+        if self.shape == _TABLE:
+            return self.one(record.object())
         text, version = record.text, f'{{"apiVersion":"{self.kind.api_version}",'
         if self.shape == _PLAIN and text.startswith(version):
             return text
