@@ -16,12 +16,12 @@ import os
 import ssl
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ansible_collections.vmshift.mtv.controlplane.datapath import populator, tools, transfer
+from ansible_collections.vmshift.mtv.controlplane.datapath.patience import patiently
 from ansible_collections.vmshift.mtv.controlplane.datapath.populator import Filled, Target, Unfit
 from ansible_collections.vmshift.mtv.controlplane.datapath.ranges import RangeReader
 from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Journal, SourceGone, Totals, Transfer
@@ -30,10 +30,8 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.sources.openstack.expo
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.openstack.session import Credentials, Session, connect
 
 Tell = Callable[[Totals], None]
-Answer = TypeVar("Answer")
 
 RAW = "raw"
-ATTEMPTS, PAUSE = 5, 2.0  # to find the image; seconds between them
 UNPACKING = 24 * 3600.0  # seconds
 JOURNAL_FILE, PACKED_FILE = "journal", "image"
 TOKEN_HEADER = "X-Auth-Token"
@@ -48,25 +46,16 @@ OPTIONS = (
 def fill(given: argparse.Namespace, environment: Mapping[str, str], target: Target, tell: Tell) -> Filled:
     """Raises what populator.Fill may."""
     credentials = Credentials(given.endpoint, {name: environment.get(name, "") for name in OPTIONS})
-    with _patiently(lambda: connect(credentials)) as session:
-        source = _patiently(lambda: Image(session, given.image_id))
+    with patiently(lambda: connect(credentials), _say_again) as session:
+        source = patiently(lambda: Image(session, given.image_id), _say_again)
         if source.format == RAW or not source.is_of_volume:
             target.take(source.size)
             return Filled(source.size, source.copy(target.path, Path(os.environ["VMSHIFT_POD_DIR"]), tell))
         return _unpack(source, target, Path(os.environ["VMSHIFT_POD_DIR"]), tell)
 
 
-def _patiently(ask: Callable[[], Answer]) -> Answer:
-    """The answer of a cloud that may be away for a moment. Raises SourceError."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return ask()
-        except SourceError as error:
-            if error.kind != CONNECTION or attempt == ATTEMPTS:
-                raise
-            populator.say(f"this is tried again: {error.message}")
-        time.sleep(PAUSE)
-    raise AssertionError
+def _say_again(why: str) -> None:
+    populator.say(f"this is tried again: {why}")
 
 
 def _unpack(source: Image, target: Target, folder: Path, tell: Tell) -> Filled:

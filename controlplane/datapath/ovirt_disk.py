@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ansible_collections.vmshift.mtv.controlplane.datapath import transfer
+from ansible_collections.vmshift.mtv.controlplane.datapath import patience, transfer
 from ansible_collections.vmshift.mtv.controlplane.datapath import volume as volumes
+from ansible_collections.vmshift.mtv.controlplane.datapath.patience import patiently
 from ansible_collections.vmshift.mtv.controlplane.datapath.ranges import RangeReader
 from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import Journal, SourceGone, Totals
-from ansible_collections.vmshift.mtv.plugins.module_utils.sources import CONNECTION, DATA, SourceError
+from ansible_collections.vmshift.mtv.plugins.module_utils.sources import DATA, SourceError
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovirt import session as engine
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovirt.session import CaFile, Endpoint, Session
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovirt.transfers import GOING_ON, INACTIVITY, Image, Transfer
@@ -24,7 +25,6 @@ from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovirt.transfer
 JOURNAL_FILE = "journal"
 EXTEND_EVERY = INACTIVITY / 3
 GAP = volumes.GRAIN  # zeros between two areas that are read with them: a request of its own costs more
-ATTEMPTS, PAUSE = 5, 2.0  # to begin a transfer; seconds between them
 Areas = list[tuple[int, int]]
 
 
@@ -109,14 +109,14 @@ class Download:
         """All was read."""
         with self._lock:
             assert self._transfer is not None
-            for attempt in range(1, ATTEMPTS + 1):
+            for attempt in range(1, patience.ATTEMPTS + 1):
                 try:
                     self._transfer.finalize()
                     break
                 except SourceError:
-                    if attempt == ATTEMPTS:
+                    if attempt == patience.ATTEMPTS:
                         raise
-                time.sleep(PAUSE)
+                time.sleep(patience.PAUSE)
             self._transfer = None
 
     def extents(self) -> tuple[int, Areas]:
@@ -163,15 +163,10 @@ class Download:
         return urlsplit(self._transfer.urls[0]).netloc if self._transfer and self._transfer.urls else "the host"
 
     def _begin(self) -> Transfer:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return Transfer.begin(self._session, self._image, self._say, succeeds=True)
-            except SourceError as error:
-                if error.kind != CONNECTION or attempt == ATTEMPTS:
-                    raise
-                self._say(f"the image transfer could not be begun, which is tried again: {error.message}")
-            time.sleep(PAUSE)
-        raise AssertionError
+        return patiently(
+            lambda: Transfer.begin(self._session, self._image, self._say, succeeds=True),
+            lambda why: self._say(f"the image transfer could not be begun, which is tried again: {why}"),
+        )
 
     def _keep(self) -> None:
         """The engine is to know that somebody reads, also while a slow volume is written."""

@@ -17,7 +17,7 @@ import pytest
 from cryptography.fernet import Fernet, MultiFernet
 from gate import REGION, Gate, region
 
-from ansible_collections.vmshift.mtv.controlplane.datapath import openstack_populator, populator, transfer
+from ansible_collections.vmshift.mtv.controlplane.datapath import openstack_populator, patience, populator, transfer
 from ansible_collections.vmshift.mtv.controlplane.datapath.populator import Target, Unfit
 from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import SourceGone, Totals
 from ansible_collections.vmshift.mtv.lab.openstack.server import OpenStack
@@ -208,7 +208,7 @@ def test_a_cloud_that_is_away_at_the_begin_is_asked_again(
         gates["identity"].open()
 
     monkeypatch.setattr(populator, "say", say)
-    monkeypatch.setattr(openstack_populator, "PAUSE", 0.05)
+    monkeypatch.setattr(patience, "PAUSE", 0.05)
     gates["identity"].shut()
     image = openstack.images["guest-data"]
     fill(openstack, image, target, endpoint=gates["identity"].url, regionName=REGION)

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("ovirtsdk4")
 pytest.importorskip("ovirt_imageio")
 
-from ansible_collections.vmshift.mtv.controlplane.datapath import ovirt_disk, transfer
+from ansible_collections.vmshift.mtv.controlplane.datapath import ovirt_disk, patience, transfer
 from ansible_collections.vmshift.mtv.controlplane.datapath.transfer import SourceGone
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources import AUTH, SourceError
 from ansible_collections.vmshift.mtv.plugins.module_utils.sources.ovirt import transfers
@@ -28,7 +28,7 @@ SLOW = 4 << 20  # bytes a second
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr(transfer, "FIRST_PAUSE", 0.05)
-    monkeypatch.setattr(ovirt_disk, "PAUSE", 0.05)
+    monkeypatch.setattr(patience, "PAUSE", 0.05)
 
 
 @pytest.fixture
